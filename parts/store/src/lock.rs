@@ -1,0 +1,46 @@
+//! Advisory locks as flock files: they die with their holder and need no clean-up after a crash.
+//!
+//! Order: format < pull key < object < network (architecture D9). Readers take none, and no lock is held
+//! while waiting for anything but another lock.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use corten_sys::error::Context;
+use corten_sys::{Errno, SysError, fs};
+use rustix::fs::FlockOperation;
+
+/// An exclusive lock, released when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, waiting for its holder.
+    pub fn exclusive(path: &Path) -> Result<Self, SysError> {
+        let file = open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
+        Ok(Self { file })
+    }
+
+    /// Takes the lock at `path`, or returns `None` where somebody holds it.
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>, SysError> {
+        let file = open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(SysError::at("flock", path, errno)),
+        }
+    }
+
+    /// Gives up the guard for the open file: the lock lasts as long as any duplicate of the descriptor.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+}
+
+fn open(path: &Path) -> Result<File, SysError> {
+    fs::open_with(path, OpenOptions::new().create(true).truncate(false).write(true).mode(0o600))
+}
