@@ -2,6 +2,8 @@
 //!
 //! Not for anything a container can touch: use [`crate::Dir`] there.
 
+#![allow(clippy::disallowed_methods, reason = "this is the wrapper the lint points to")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
