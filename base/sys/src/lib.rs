@@ -3,9 +3,18 @@
 //! All of corten's `unsafe` lives in this crate. Nothing here logs, reads the environment or knows
 //! what a container is.
 
+pub mod clock;
 pub mod dir;
 pub mod error;
+pub mod exec;
 pub mod fs;
+pub mod mount;
+pub mod process;
+pub mod pty;
+pub mod rlimit;
+pub mod signal;
+pub mod socket;
+pub mod title;
 
 pub use dir::Dir;
 pub use error::{Errno, SysError};

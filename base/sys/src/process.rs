@@ -1,0 +1,324 @@
+//! Processes: clone3 with namespaces, pidfds, waiting, and the identity that survives pid reuse.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
+pub use rustix::process::{Pid, Signal};
+
+use crate::error::{Context, Errno, SysError};
+use crate::fs;
+
+/// Namespace flags of clone3(2), unshare(2) and setns(2).
+pub mod namespace {
+    pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
+    pub const UTS: u64 = libc::CLONE_NEWUTS as u64;
+    pub const IPC: u64 = libc::CLONE_NEWIPC as u64;
+    pub const USER: u64 = libc::CLONE_NEWUSER as u64;
+    pub const PID: u64 = libc::CLONE_NEWPID as u64;
+    pub const NETWORK: u64 = libc::CLONE_NEWNET as u64;
+    pub const CGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+}
+
+/// Makes the child a sibling: its parent is the caller's parent.
+pub const CLONE_PARENT: u64 = libc::CLONE_PARENT as u64;
+
+/// Which side of [`clone`] this is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The new process.
+    Child,
+    /// The caller, with the new process's pid and pidfd.
+    Parent { pid: Pid, pidfd: OwnedFd },
+}
+
+/// Forks with the given `CLONE_*` flags, on v2 straight into the cgroup whose directory is given.
+///
+/// The child is a copy of the whole process and may allocate: corten clones only while it has one thread
+/// (checked in debug builds). Falls back to clone(2) where a seccomp filter answers ENOSYS and no cgroup is asked.
+pub fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, SysError> {
+    debug_assert_eq!(fs::list("/proc/self/task").map_or(1, |tasks| tasks.len()), 1, "clone with threads");
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: flags | libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if flags & CLONE_PARENT != 0 {
+        // The kernel gives the sibling the caller's own exit signal and refuses any other word for it.
+        args.exit_signal = 0;
+    }
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` is a live clone_args of the given size; without CLONE_VM the child runs on a copy of
+    // this stack, and the process has one thread, so no lock is held by a thread the child lacks.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    match pid {
+        0 => Ok(Cloned::Child),
+        -1 => Err(SysError::new("clone3", format!("flags {flags:#x}"), last_errno())),
+        pid => {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            let pid = pid.ok_or_else(|| SysError::new("clone3", "pid", Errno::INVAL))?;
+            // SAFETY: CLONE_PIDFD made the kernel store a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent { pid, pidfd })
+        }
+    }
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// `struct clone_args` of linux/sched.h, version 2 (Linux 5.7).
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+pub(crate) fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Opens a pidfd for a process by its pid; the caller checks the identity (see [`Identity`]).
+pub fn open_pidfd(pid: Pid) -> Result<OwnedFd, SysError> {
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|errno| SysError::new("pidfd_open", pid.to_string(), errno))
+}
+
+/// Sends a signal through a pidfd; a process that is gone is `Ok(false)`.
+///
+/// By number, so that real-time signals pass as well.
+pub fn send_signal(pidfd: impl AsFd, signal: i32) -> Result<bool, SysError> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is live for the call; a null siginfo means that of kill(2).
+    let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<()>(), 0) };
+    if rc == 0 {
+        return Ok(true);
+    }
+    match last_errno() {
+        Errno::SRCH => Ok(false),
+        errno => Err(SysError::new("pidfd_send_signal", signal.to_string(), errno)),
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The code a shell shows: the exit code, or 128 + the signal.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+
+    fn from_status(status: &WaitIdStatus) -> Option<Self> {
+        status.exit_status().map(Self::Code).or_else(|| status.terminating_signal().map(Self::Signal))
+    }
+}
+
+/// Waits for a child's end and reaps it. EINTR is retried.
+pub fn wait(pidfd: impl AsFd) -> Result<Exit, SysError> {
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => {
+                if let Some(exit) = Exit::from_status(&status) {
+                    return Ok(exit);
+                }
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(SysError::new("waitid", "", errno)),
+        }
+    }
+}
+
+/// Reaps a child that has ended, or returns `None` while it runs.
+pub fn try_wait(pidfd: impl AsFd) -> Result<Option<Exit>, SysError> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options)
+        .map_err(|errno| SysError::new("waitid", "", errno))?;
+    Ok(status.as_ref().and_then(Exit::from_status))
+}
+
+/// What tells a process from a later one with the same pid: its start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub pid: i32,
+    /// Clock ticks since boot (proc(5), stat field 22).
+    pub start: u64,
+}
+
+impl Identity {
+    /// Reads the identity of a running process; `None` where it is gone or a zombie.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let (state, start) = parse_stat(&stat)?;
+        (state != b'Z' && state != b'X').then_some(Self { pid, start })
+    }
+
+    /// Says whether this very process still runs. A zombie does not.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Opens a pidfd that is certainly of this process, or `None` where it is gone.
+    pub fn open(self) -> Option<OwnedFd> {
+        let pidfd = open_pidfd(Pid::from_raw(self.pid)?).ok()?;
+        // The pid cannot have been reused while the pidfd was open: if it matches now, it was the right one.
+        self.is_alive().then_some(pidfd)
+    }
+}
+
+/// State letter and start time of a /proc/PID/stat line. The command name may hold anything, spaces and
+/// parentheses too, so fields are counted from its last `)`.
+fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?.bytes().next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((state, start))
+}
+
+/// The identity of the calling process.
+pub fn own_identity() -> Identity {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    Identity::of(pid).unwrap_or(Identity { pid, start: 0 })
+}
+
+/// Joins all the given namespaces of the process behind `pidfd` with one call (Linux 5.8).
+pub fn enter_namespaces(pidfd: impl AsFd, flags: u64) -> Result<(), SysError> {
+    let flags = libc::c_int::try_from(flags).map_err(|_| SysError::new("setns", "flags", Errno::INVAL))?;
+    // SAFETY: the descriptor is live for the call; setns changes only the calling thread, the only one.
+    let rc = unsafe { libc::setns(pidfd.as_fd().as_raw_fd(), flags) };
+    if rc == 0 { Ok(()) } else { Err(SysError::new("setns", format!("{flags:#x}"), last_errno())) }
+}
+
+/// Moves the calling process into new namespaces.
+pub fn unshare(flags: u64) -> Result<(), SysError> {
+    let flags = libc::c_int::try_from(flags).map_err(|_| SysError::new("unshare", "flags", Errno::INVAL))?;
+    // SAFETY: namespaces are per thread and this process has one; no shared resource is unshared.
+    let rc = unsafe { libc::unshare(flags) };
+    if rc == 0 { Ok(()) } else { Err(SysError::new("unshare", format!("{flags:#x}"), last_errno())) }
+}
+
+/// Becomes the reaper of orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER).
+pub fn become_subreaper() -> Result<(), SysError> {
+    rustix::process::set_child_subreaper(Some(Pid::INIT)).on("prctl", "PR_SET_CHILD_SUBREAPER")
+}
+
+/// Reaps every child that has ended, except those that `keep` still wants to wait for itself.
+pub fn reap_others(keep: &[Pid]) {
+    loop {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let Ok(Some(pid)) = peek_ended(options) else { return };
+        if keep.contains(&pid) || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).is_err() {
+            return;
+        }
+    }
+}
+
+fn peek_ended(options: WaitIdOptions) -> Result<Option<Pid>, SysError> {
+    // SAFETY: all-zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = options.bits().cast_signed();
+    // SAFETY: `info` is live and of the kernel's type; P_ALL ignores the id.
+    let rc = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) };
+    if rc != 0 {
+        return Err(SysError::new("waitid", "", last_errno()));
+    }
+    // SAFETY: waitid filled the child variant of `info`, or left it zero.
+    let pid = unsafe { info.si_pid() };
+    Ok(Pid::from_raw(pid))
+}
+
+/// Fixes the user and group ids, real, effective and saved, groups first.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), SysError> {
+    let ids: Vec<_> = groups.iter().map(|&gid| rustix::process::Gid::from_raw(gid)).collect();
+    rustix::thread::set_thread_groups(&ids).on("setgroups", "")?;
+    become_ids(uid, gid)
+}
+
+/// As [`become_user`] with the supplementary groups left alone.
+pub fn become_ids(uid: u32, gid: u32) -> Result<(), SysError> {
+    let gid = rustix::process::Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .map_err(|errno| SysError::new("setresgid", gid.as_raw().to_string(), errno))?;
+    let uid = rustix::process::Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .map_err(|errno| SysError::new("setresuid", uid.as_raw().to_string(), errno))
+}
+
+/// Marks every descriptor from `first` on close-on-exec, in a descriptor table of its own.
+pub fn close_on_exec_from(first: RawFd) -> Result<(), SysError> {
+    const UNSHARE_AND_CLOEXEC: libc::c_uint = (1 << 1) | (1 << 2);
+    // SAFETY: marks descriptors, closes none; every owner keeps what it owns.
+    let rc = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, UNSHARE_AND_CLOEXEC) };
+    if rc == 0 { Ok(()) } else { Err(SysError::new("close_range", first.to_string(), last_errno())) }
+}
+
+/// Joins a new, anonymous session keyring, so that the payload cannot reach the caller's (keyctl(2)).
+///
+/// A kernel without keyrings has none to leak: ENOSYS is fine.
+pub fn new_session_keyring() -> Result<(), SysError> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name asks for an anonymous keyring; nothing is read.
+    let rc = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
+    if rc >= 0 {
+        return Ok(());
+    }
+    match last_errno() {
+        // EDQUOT: the keyring quota of the user is used up; the payload then keeps none of ours but an old one.
+        Errno::NOSYS => Ok(()),
+        errno => Err(SysError::new("keyctl", "JOIN_SESSION_KEYRING", errno)),
+    }
+}
+
+/// Sets the calling process's exit signal target: it gets `signal` when its parent dies.
+pub fn die_with_parent(signal: Signal) -> Result<(), SysError> {
+    rustix::process::set_parent_process_death_signal(Some(signal)).on("prctl", "PR_SET_PDEATHSIG")
+}
+
+/// Ends the process at once, without destructors or exit handlers: for the child side of a clone.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; nothing runs after it.
+    unsafe { libc::_exit(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_of_a_hostile_name() {
+        let line = b"12 (a) R (b) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 424242 20";
+        assert_eq!(parse_stat(line), Some((b'Z', 424_242)));
+        assert_eq!(parse_stat(b"12 (x) R"), None);
+    }
+
+    #[test]
+    fn own_identity_is_alive_and_another_start_is_not() {
+        let own = own_identity();
+        assert!(own.is_alive());
+        assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+    }
+}
