@@ -276,6 +276,28 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), SysError> {
     if rc == 0 { Ok(()) } else { Err(SysError::new("close_range", first.to_string(), last_errno())) }
 }
 
+/// Closes every descriptor except the standard three and those given.
+///
+/// For the child side of a clone, which owns nothing else and never returns to the owners' frames.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<(), SysError> {
+    let mut kept: Vec<_> = kept.iter().filter_map(|fd| libc::c_uint::try_from(fd.as_raw_fd()).ok()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().filter(|&fd| fd >= 3).chain([libc::c_uint::MAX]) {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), SysError> {
+    // SAFETY: closes descriptors whose owners the caller gives up.
+    let rc = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if rc == 0 { Ok(()) } else { Err(SysError::new("close_range", first.to_string(), last_errno())) }
+}
+
 /// Joins a new, anonymous session keyring, so that the payload cannot reach the caller's (keyctl(2)).
 ///
 /// A kernel without keyrings has none to leak: ENOSYS is fine.

@@ -51,3 +51,12 @@ fn error(call: &'static str, resource: i32) -> SysError {
     let name = NAMES.iter().find(|(_, number)| *number == resource).map_or("?", |(name, _)| *name);
     SysError::new(call, name, last_errno())
 }
+
+/// Sets the soft and hard value of another process (prlimit(2)).
+pub fn set_of(pid: crate::process::Pid, resource: i32, soft: u64, hard: u64) -> Result<(), SysError> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let pid = pid.as_raw_nonzero().get();
+    // SAFETY: `limit` is a live rlimit the kernel only reads; the old value is not asked for.
+    let rc = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, 0) };
+    if rc == 0 { Ok(()) } else { Err(error("prlimit", resource)) }
+}

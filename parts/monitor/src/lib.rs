@@ -1,1 +1,17 @@
-//! .
+//! Keeper and worker: the two small processes behind a running container (architecture D12).
+//!
+//! The **keeper** is init's parent: it waits, writes the exit record and decides about restarts. The
+//! **worker** is its child and serves: it writes the log and the attached clients. Neither parses JSON; what
+//! init needs passes through the keeper as opaque bytes to [`Hooks`], which the engine implements.
+
+pub mod attach;
+pub mod exits;
+pub mod keeper;
+pub mod log_file;
+pub mod order;
+pub mod state;
+mod wire;
+mod worker;
+
+pub use keeper::{Failure, Hooks, Launching};
+pub use order::{LogOrder, Order, RestartPolicy};

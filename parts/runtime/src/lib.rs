@@ -1,1 +1,12 @@
-//! .
+//! The OCI runtime: a plan made of pure data, the init that carries it out inside the new namespaces, and
+//! exec into a running container.
+//!
+//! Nothing here knows images, names or records; the keeper (`corten-monitor`) owns the processes.
+
+pub mod capabilities;
+pub mod cgroups;
+pub mod exec;
+pub mod init;
+pub mod launch;
+pub mod plan;
+pub mod seccomp;

@@ -1,0 +1,375 @@
+//! The keeper: parent of init. Waits for it, writes the exit record, tells the command that started it, and
+//! starts again where the policy says so.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use corten_sys::process::{self, Exit, Identity, Pid};
+use corten_sys::signal::SignalFd;
+use corten_sys::{SysError, clock, fs, socket, title};
+use rustix::event::{PollFd, PollFlags};
+
+use crate::exits::{self, ExitRecord};
+use crate::order::{Order, RestartPolicy};
+use crate::state::{self, RunState};
+use crate::worker::{self, Channels, WorkerHandle};
+
+/// Why a container could not be started, with docker's exit code for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub message: String,
+    pub code: u8,
+}
+
+impl From<SysError> for Failure {
+    fn from(error: SysError) -> Self {
+        Self { message: error.to_string(), code: 125 }
+    }
+}
+
+/// An init on its way to the payload.
+pub trait Launching {
+    fn pid(&self) -> Pid;
+    fn pidfd(&self) -> &OwnedFd;
+    /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
+    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
+}
+
+/// What the keeper leaves to the engine, which knows the runtime and the store.
+pub trait Hooks {
+    /// Clones init. `stdio` is the payload's side, `fds` what came with the order.
+    fn launch(
+        &self,
+        order: &Order,
+        stdio: Vec<OwnedFd>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Box<dyn Launching>, Failure>;
+    /// Says whether the kernel killed a process of the container for memory.
+    fn oom_killed(&self, order: &Order) -> bool;
+    /// Frees what must be free before anybody hears that the container has ended: its name, if it goes.
+    fn release(&self, order: &Order);
+    /// Removes what may go later: cgroups, the id range, the run directory, trash. Collects its own errors.
+    fn clean(&self, order: &Order);
+    /// Replaces this process by one that starts the container again. Returns only on failure.
+    fn start_over(&self, order: &Order) -> SysError;
+}
+
+/// What the keeper says to the command that started it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Started { pid: i32 },
+    Failed(Failure),
+    /// The container has ended and everything the command waits for is written.
+    Exited { code: i32, oom_killed: bool },
+}
+
+impl Reply {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Started { pid } => [b"S".as_slice(), &pid.to_le_bytes()].concat(),
+            Self::Failed(failure) => [b"F", [failure.code].as_slice(), failure.message.as_bytes()].concat(),
+            Self::Exited { code, oom_killed } => {
+                [b"E".as_slice(), &[u8::from(*oom_killed)], &code.to_le_bytes()].concat()
+            }
+        }
+    }
+
+    /// Receives the next reply; `None` where the keeper is gone.
+    pub fn receive(socket: &UnixStream) -> Result<Option<Self>, SysError> {
+        let Some(message) = fs_none_on_reset(socket::receive(socket))? else { return Ok(None) };
+        Ok(match message.bytes.as_slice() {
+            [b'S', a, b, c, d] => Some(Self::Started { pid: i32::from_le_bytes([*a, *b, *c, *d]) }),
+            [b'F', code, text @ ..] => {
+                Some(Self::Failed(Failure { message: String::from_utf8_lossy(text).into_owned(), code: *code }))
+            }
+            [b'E', oom, a, b, c, d] => {
+                Some(Self::Exited { code: i32::from_le_bytes([*a, *b, *c, *d]), oom_killed: *oom == 1 })
+            }
+            _ => None,
+        })
+    }
+}
+
+fn fs_none_on_reset(
+    result: Result<Option<socket::Message>, SysError>,
+) -> Result<Option<socket::Message>, SysError> {
+    match result {
+        Err(error) if error.errno() == corten_sys::Errno::CONNRESET => Ok(None),
+        other => other,
+    }
+}
+
+/// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
+///
+/// Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
+/// to do: no order came, or the container has ended and is cleaned up.
+pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
+    leave_the_caller(&parent)?;
+    let Some(message) = socket::receive(&parent)? else { return Ok(()) };
+    let Some(order) = Order::decode(&message.bytes) else { return Ok(()) };
+    title::replace(&format!("corten keeper {}", order.id));
+    process::become_subreaper()?;
+    let mut keeper = Keeper { order, hooks, parent: Some(parent) };
+    keeper.keep(message.fds)
+}
+
+/// Detaches from the terminal, the directory and the descriptors of the command.
+fn leave_the_caller(parent: &UnixStream) -> Result<(), SysError> {
+    rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
+    rustix::process::chdir("/").map_err(|errno| SysError::at("chdir", "/", errno))?;
+    process::close_all_but(&[parent.as_fd()])?;
+    let null = fs::open_with("/dev/null", std::fs::OpenOptions::new().read(true).write(true))?;
+    let failed = |errno| SysError::new("dup2", "/dev/null", errno);
+    rustix::stdio::dup2_stdin(&null).map_err(failed)?;
+    rustix::stdio::dup2_stdout(&null).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&null).map_err(failed)
+}
+
+struct Keeper<'a> {
+    order: Order,
+    hooks: &'a dyn Hooks,
+    parent: Option<UnixStream>,
+}
+
+impl Keeper<'_> {
+    fn keep(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), SysError> {
+        let client = if self.order.client { fds.pop().map(UnixStream::from) } else { None };
+        let alive = lock_alive(&self.order.run_dir)?;
+        match self.start(fds, client) {
+            Ok(run) => self.serve(run, alive),
+            Err(failure) => {
+                self.hooks.release(&self.order);
+                self.reply(&Reply::Failed(failure));
+                self.hooks.clean(&self.order);
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&self, fds: Vec<OwnedFd>, client: Option<UnixStream>) -> Result<Run, Failure> {
+        let order = &self.order;
+        let (payload, channels) = Channels::new(order)?;
+        let launching = self.hooks.launch(order, payload, fds)?;
+        let mut worker = None;
+        let mut client = client;
+        if !order.terminal {
+            worker = Some(worker::spawn(order, &channels, client.take())?);
+        }
+        let master = match launching.wait_exec() {
+            Ok(master) => master,
+            Err(failure) => {
+                if let Some(worker) = worker {
+                    worker.finish();
+                }
+                return Err(failure);
+            }
+        };
+        let channels = channels.with_terminal(master);
+        let worker = match worker {
+            Some(worker) => worker,
+            None => worker::spawn(order, &channels, client)?,
+        };
+        let init = Identity::of(launching.pid().as_raw_nonzero().get());
+        let pid = launching.pid().as_raw_nonzero().get();
+        let state = RunState {
+            // An init that has ended already is still to be reaped here; any start time will do for it.
+            init: init.unwrap_or(Identity { pid, start: 0 }),
+            keeper: process::own_identity(),
+            generation: order.generation,
+            started: clock::wall_nanos(),
+            restarting: false,
+            restarts: order.restarts,
+            backoff_ms: order.backoff_ms,
+        };
+        state.write(&order.run_dir)?;
+        self.reply(&Reply::Started { pid });
+        Ok(Run { launching, channels, worker, state })
+    }
+
+    fn serve(&mut self, mut run: Run, alive: std::fs::File) -> Result<(), SysError> {
+        let children = SignalFd::new(&[CHILD])?;
+        loop {
+            let mut fds = [
+                PollFd::from_borrowed_fd(run.launching.pidfd().as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(run.worker.pidfd().as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(run.worker.control().as_fd(), PollFlags::IN),
+            ];
+            clock::poll(&mut fds, None)?;
+            let [init, worker, orphans, word] = fds.map(|fd| !fd.revents().is_empty());
+            if init {
+                break;
+            }
+            if worker {
+                process::wait(run.worker.pidfd())?;
+                run.worker = worker::spawn(&self.order, &run.channels, None)?;
+            } else if word && run.worker.input_ended() {
+                run.channels.end_input();
+            }
+            if orphans {
+                while children.next().is_some() {}
+                process::reap_others(&[run.launching.pid(), run.worker.pid()]);
+            }
+        }
+        let exit = process::wait(run.launching.pidfd())?;
+        self.end(run, exit, alive)
+    }
+
+    fn end(&mut self, run: Run, exit: Exit, alive: std::fs::File) -> Result<(), SysError> {
+        let Run { channels, worker, state, .. } = run;
+        worker.finish();
+        drop(channels);
+        let record = ExitRecord {
+            generation: self.order.generation,
+            code: Some(exit.code()),
+            oom_killed: self.hooks.oom_killed(&self.order),
+            started: state.started,
+            finished: clock::wall_nanos(),
+            restarts: self.order.restarts,
+            backoff_ms: self.order.backoff_ms,
+        };
+        exits::write(&self.order.exits, &record, !self.order.volatile)?;
+        let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
+        if let Some(pause) = pause {
+            return self.restart(state, &record, pause, alive);
+        }
+        self.finish(&record);
+        drop(alive);
+        // It still serves slow clients; leaving it a zombie would be PID 1's to reap, if it does.
+        process::wait(worker.pidfd()).map(drop)
+    }
+
+    fn finish(&mut self, record: &ExitRecord) {
+        self.hooks.release(&self.order);
+        let code = record.code.unwrap_or(255);
+        self.reply(&Reply::Exited { code, oom_killed: record.oom_killed });
+        self.parent = None;
+        self.hooks.clean(&self.order);
+    }
+
+    /// Waits out the pause, unless a stop comes, and becomes the next start.
+    fn restart(
+        &mut self,
+        state: RunState,
+        record: &ExitRecord,
+        pause: Duration,
+        alive: std::fs::File,
+    ) -> Result<(), SysError> {
+        let stop = SignalFd::new(&[TERM])?;
+        RunState { restarting: true, ..state }.write(&self.order.run_dir)?;
+        self.reply(&Reply::Exited { code: record.code.unwrap_or(255), oom_killed: record.oom_killed });
+        self.parent = None;
+        drop(alive);
+        let stopped = clock::wait_readable(&stop, Some(pause))?;
+        if !stopped && !is_stopping(&self.order.run_dir) {
+            let error = self.hooks.start_over(&self.order);
+            log::warn!("container {} is not restarted: {error}", self.order.id);
+        }
+        self.hooks.release(&self.order);
+        self.hooks.clean(&self.order);
+        Ok(())
+    }
+
+    fn reply(&self, reply: &Reply) {
+        if let Some(parent) = &self.parent {
+            // A command that was killed or has detached does not listen: the records say it all.
+            socket::send(parent, &reply.encode(), &[]).unwrap_or_default();
+        }
+    }
+}
+
+const TERM: i32 = 15;
+const CHILD: i32 = 17;
+
+struct Run {
+    launching: Box<dyn Launching>,
+    channels: Channels,
+    worker: WorkerHandle,
+    state: RunState,
+}
+
+/// Takes the lock that says "this run is not over"; waiters block on it instead of polling.
+fn lock_alive(run_dir: &Path) -> Result<std::fs::File, SysError> {
+    let path = run_dir.join(state::ALIVE);
+    let file = fs::open_with(&path, std::fs::OpenOptions::new().create(true).truncate(false).write(true))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .map_err(|errno| SysError::at("flock", &path, errno))?;
+    Ok(file)
+}
+
+fn is_stopping(run_dir: &Path) -> bool {
+    fs::exists(run_dir.join(state::STOPPING))
+}
+
+/// How long to wait before the next start, or `None` to leave the container ended.
+///
+/// 100 ms, doubling up to a minute; a run of more than ten seconds begins anew (docker's numbers).
+fn restart_pause(order: &Order, record: &ExitRecord, stopping: bool) -> Option<Duration> {
+    let wanted = match order.restart {
+        RestartPolicy::No => false,
+        RestartPolicy::OnFailure(limit) => {
+            record.code != Some(0) && (limit == 0 || order.restarts < limit)
+        }
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+    };
+    (wanted && !stopping).then(|| Duration::from_millis(next_backoff_ms(record)))
+}
+
+/// The pause before the start that follows `record`, in milliseconds.
+pub fn next_backoff_ms(record: &ExitRecord) -> u64 {
+    const HEALTHY: i64 = 10_000_000_000;
+    if record.backoff_ms == 0 || record.finished - record.started > HEALTHY {
+        return 100;
+    }
+    (record.backoff_ms * 2).min(60_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(policy: RestartPolicy, code: i32, restarts: u64, backoff_ms: u64) -> Option<u128> {
+        let order = Order { restart: policy, restarts, ..Order::default() };
+        let record = ExitRecord { code: Some(code), backoff_ms, ..ExitRecord::default() };
+        restart_pause(&order, &record, false).map(|pause| pause.as_millis())
+    }
+
+    #[test]
+    fn policies() {
+        assert_eq!(pause(RestartPolicy::No, 1, 0, 0), None);
+        assert_eq!(pause(RestartPolicy::Always, 0, 0, 0), Some(100));
+        assert_eq!(pause(RestartPolicy::Always, 0, 9, 400), Some(800));
+        assert_eq!(pause(RestartPolicy::Always, 0, 9, 40_000), Some(60_000));
+        assert_eq!(pause(RestartPolicy::OnFailure(3), 0, 0, 0), None);
+        assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 2, 200), Some(400));
+        assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 3, 200), None);
+        assert_eq!(pause(RestartPolicy::OnFailure(0), 1, 99, 200), Some(400));
+    }
+
+    #[test]
+    fn a_stop_wins_and_a_long_run_starts_anew() {
+        let order = Order { restart: RestartPolicy::Always, ..Order::default() };
+        assert_eq!(restart_pause(&order, &ExitRecord::default(), true), None);
+        let record = ExitRecord { backoff_ms: 6400, finished: 11_000_000_000, ..ExitRecord::default() };
+        assert_eq!(next_backoff_ms(&record), 100);
+    }
+
+    #[test]
+    fn replies_survive_the_socket() {
+        let (a, b) = socket::pair().unwrap();
+        let replies = [
+            Reply::Started { pid: 77 },
+            Reply::Failed(Failure { message: "no".to_owned(), code: 127 }),
+            Reply::Exited { code: 137, oom_killed: true },
+        ];
+        for reply in replies {
+            socket::send(&a, &reply.encode(), &[]).unwrap();
+            assert_eq!(Reply::receive(&b).unwrap(), Some(reply));
+        }
+        drop(a);
+        assert_eq!(Reply::receive(&b).unwrap(), None);
+    }
+}

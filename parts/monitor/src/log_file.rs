@@ -1,0 +1,256 @@
+//! The log of a container: docker's json-file lines, rotated by size.
+//!
+//! One line a JSON object `{"log":…,"stream":…,"time":…}`; text that is longer than 16 KiB without a newline is
+//! cut into several. Written by the worker only.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use corten_sys::error::Context;
+use corten_sys::{SysError, clock, fs};
+
+use crate::order::LogOrder;
+
+/// docker's size of the longest piece of a line.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// Which of the payload's outputs a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    /// docker's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// The open log.
+#[derive(Debug)]
+pub struct LogFile {
+    order: LogOrder,
+    file: File,
+    size: u64,
+    /// What each stream wrote behind its last newline.
+    pending: [Vec<u8>; 2],
+}
+
+impl LogFile {
+    /// Opens the log for appending.
+    pub fn open(order: LogOrder) -> Result<Self, SysError> {
+        let (file, size) = open(&order.path)?;
+        Ok(Self { order, file, size, pending: [Vec::new(), Vec::new()] })
+    }
+
+    /// Appends what a stream wrote; an unfinished line waits for its rest.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), SysError> {
+        let pending = &mut self.pending[stream as usize];
+        let joined;
+        let mut rest = if pending.is_empty() {
+            bytes
+        } else {
+            pending.extend_from_slice(bytes);
+            joined = std::mem::take(pending);
+            joined.as_slice()
+        };
+        let time = timestamp(clock::wall_nanos());
+        let mut out = Vec::with_capacity(bytes.len() * 3 + 256);
+        while let Some(length) = line_length(rest) {
+            let (line, after) = rest.split_at(length);
+            render(&mut out, line, stream, &time);
+            rest = after;
+        }
+        self.pending[stream as usize] = rest.to_vec();
+        self.append(&out)
+    }
+
+    /// Writes the unfinished lines and syncs the file.
+    pub fn finish(&mut self, durable: bool) -> Result<(), SysError> {
+        let time = timestamp(clock::wall_nanos());
+        let mut out = Vec::new();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let rest = std::mem::take(&mut self.pending[stream as usize]);
+            if !rest.is_empty() {
+                render(&mut out, &rest, stream, &time);
+            }
+        }
+        self.append(&out)?;
+        if durable { rustix::fs::fdatasync(&self.file).on("fdatasync", &self.order.path) } else { Ok(()) }
+    }
+
+    fn append(&mut self, out: &[u8]) -> Result<(), SysError> {
+        let limit = self.order.max_size;
+        if limit > 0 && self.size > 0 && self.size + out.len() as u64 > limit {
+            self.rotate()?;
+        }
+        self.file.write_all(out).on("write", &self.order.path)?;
+        self.size += out.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<(), SysError> {
+        let path = &self.order.path;
+        let kept = self.order.max_files.max(1);
+        for number in (1..kept).rev() {
+            let from = if number == 1 { path.clone() } else { numbered(path, number - 1) };
+            fs::absent_is_none(fs::rename(&from, numbered(path, number)))?;
+        }
+        if kept == 1 {
+            fs::remove_file(path)?;
+        }
+        (self.file, self.size) = open(path)?;
+        Ok(())
+    }
+}
+
+fn open(path: &PathBuf) -> Result<(File, u64), SysError> {
+    let file = fs::open_with(path, OpenOptions::new().append(true).create(true).mode(0o640))?;
+    let size = file.metadata().on("stat", path)?.len();
+    Ok((file, size))
+}
+
+/// The path of the `number`th rotated file.
+pub fn numbered(path: &PathBuf, number: u64) -> PathBuf {
+    let mut name = path.clone().into_os_string();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// The length of the first line with its newline, or of a piece of one that is too long.
+fn line_length(bytes: &[u8]) -> Option<usize> {
+    match bytes.iter().position(|&byte| byte == b'\n') {
+        Some(end) if end < LONGEST_LINE => Some(end + 1),
+        _ if bytes.len() >= LONGEST_LINE => Some(whole_characters(bytes)),
+        _ => None,
+    }
+}
+
+/// At most [`LONGEST_LINE`] bytes, cut between two characters where the text is UTF-8.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let continues = |byte: &u8| byte & 0xc0 == 0x80;
+    let mut length = LONGEST_LINE;
+    while length > LONGEST_LINE - 4 && bytes.get(length).is_some_and(continues) {
+        length -= 1;
+    }
+    length
+}
+
+fn render(out: &mut Vec<u8>, line: &[u8], stream: Stream, time: &str) {
+    out.extend_from_slice(b"{\"log\":\"");
+    escape(out, line);
+    out.extend_from_slice(b"\",\"stream\":\"");
+    out.extend_from_slice(stream.name().as_bytes());
+    out.extend_from_slice(b"\",\"time\":\"");
+    out.extend_from_slice(time.as_bytes());
+    out.extend_from_slice(b"\"}\n");
+}
+
+/// Appends a JSON string's inside. Bytes that are no UTF-8 become U+FFFD, as docker's.
+fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+    let plain = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let run = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        let (clean, odd) = rest.split_at(run);
+        out.extend_from_slice(clean);
+        let Some(&byte) = odd.first() else { return };
+        let length = if byte < 0x80 { 1 } else { character_length(odd) };
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x80 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ if length == 0 => out.extend_from_slice("\u{fffd}".as_bytes()),
+            _ => out.extend_from_slice(odd.get(..length).unwrap_or_default()),
+        }
+        rest = odd.get(length.max(1)..).unwrap_or_default();
+    }
+}
+
+/// The length of the valid UTF-8 character that begins here, or 0.
+fn character_length(bytes: &[u8]) -> usize {
+    let longest = bytes.get(..bytes.len().min(4)).unwrap_or_default();
+    (2..=longest.len()).find(|&length| std::str::from_utf8(longest.get(..length).unwrap_or_default()).is_ok()).unwrap_or(0)
+}
+
+/// RFC 3339 with nanoseconds, UTC.
+pub fn timestamp(nanos: i64) -> String {
+    let (seconds, fraction) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a civil date in the proleptic Gregorian calendar, years counted from March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:09}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000000000Z"),
+            (951_782_400_000_000_001, "2000-02-29T00:00:00.000000001Z"),
+            (1_795_219_199_999_999_999, "2026-11-20T23:59:59.999999999Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+        ];
+        for (nanos, expected) in cases {
+            assert_eq!(timestamp(nanos), expected);
+        }
+    }
+
+    fn escaped(bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        escape(&mut out, bytes);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(escaped(b"a\"b\\c\n\r\t\x01\x7f"), "a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f");
+        assert_eq!(escaped("é漢🙂".as_bytes()), "é漢🙂");
+        assert_eq!(escaped(b"a\xffb\xc3"), "a\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn lines_partial_lines_and_rotation() {
+        let directory = std::env::temp_dir().join(format!("corten-log-{}", std::process::id()));
+        fs::create_dir_all(&directory, 0o700).unwrap();
+        let path = directory.join("log");
+        let order = LogOrder { path: path.clone(), max_size: 400, max_files: 2 };
+        let mut log = LogFile::open(order).unwrap();
+        log.write(Stream::Stdout, b"one\ntw").unwrap();
+        log.write(Stream::Stderr, b"err\n").unwrap();
+        log.write(Stream::Stdout, b"o\nrest").unwrap();
+        log.finish(true).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let logged: Vec<_> = text.lines().map(|line| line.split('"').nth(3).unwrap().to_owned()).collect();
+        assert_eq!(logged, ["one\\n", "err\\n", "two\\n", "rest"]);
+        log.write(Stream::Stdout, &[b'x'; 100]).unwrap();
+        log.finish(false).unwrap();
+        assert_eq!(fs::read_to_string(numbered(&path, 1)).unwrap(), text);
+        log.write(Stream::Stdout, &vec![b'y'; LONGEST_LINE + 5]).unwrap();
+        log.finish(false).unwrap();
+        let pieces = fs::read_to_string(&path).unwrap();
+        assert_eq!(pieces.lines().count(), 1, "the rest of the long line opened a new file");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,167 @@
+//! What the engine tells a keeper to run.
+
+use std::path::PathBuf;
+
+use crate::wire::{Reader, Writer};
+
+/// Everything a keeper knows of its container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    pub id: String,
+    /// The container's directory below the run root: state, sockets, FIFOs.
+    pub run_dir: PathBuf,
+    /// Where the exit record goes.
+    pub exits: PathBuf,
+    pub terminal: bool,
+    /// Keep the payload's stdin open for attached clients.
+    pub stdin: bool,
+    /// Close stdin when the first client that gave input leaves.
+    pub stdin_once: bool,
+    /// The host user and group that the FIFOs belong to: the container's root.
+    pub owner: (u32, u32),
+    pub log: Option<LogOrder>,
+    pub restart: RestartPolicy,
+    /// Restarts by policy so far.
+    pub restarts: u64,
+    /// The pause before this start, in milliseconds: what the next one doubles.
+    pub backoff_ms: u64,
+    /// Which start of the container this is.
+    pub generation: u64,
+    /// Nothing of this container survives a reboot: its records need no sync.
+    pub volatile: bool,
+    /// The last descriptor with the order is the connection of a client to attach before the start.
+    pub client: bool,
+    /// For [`crate::Hooks`]: opaque here.
+    pub launch: Vec<u8>,
+    pub init: Vec<u8>,
+    pub clean: Vec<u8>,
+}
+
+/// Where and how the log is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogOrder {
+    pub path: PathBuf,
+    /// Bytes after which a file is rotated; 0 is never.
+    pub max_size: u64,
+    /// Files kept, the current one included.
+    pub max_files: u64,
+}
+
+/// docker's restart policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    #[default]
+    No,
+    /// After a non-zero exit, at most so many times; 0 is without limit.
+    OnFailure(u64),
+    Always,
+    /// As always, but a container stopped by the user stays so over a reboot.
+    UnlessStopped,
+}
+
+impl Order {
+    /// Encodes for the socket.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let path = |writer: &mut Writer, path: &PathBuf| writer.bytes(path.as_os_str().as_encoded_bytes());
+        writer.bytes(self.id.as_bytes());
+        path(&mut writer, &self.run_dir);
+        path(&mut writer, &self.exits);
+        for flag in [self.terminal, self.stdin, self.stdin_once, self.volatile, self.client] {
+            writer.flag(flag);
+        }
+        writer.number(self.owner.0.into());
+        writer.number(self.owner.1.into());
+        writer.flag(self.log.is_some());
+        if let Some(log) = &self.log {
+            path(&mut writer, &log.path);
+            writer.number(log.max_size);
+            writer.number(log.max_files);
+        }
+        let (policy, limit) = match self.restart {
+            RestartPolicy::No => (0, 0),
+            RestartPolicy::OnFailure(limit) => (1, limit),
+            RestartPolicy::Always => (2, 0),
+            RestartPolicy::UnlessStopped => (3, 0),
+        };
+        for number in [policy, limit, self.restarts, self.backoff_ms, self.generation] {
+            writer.number(number);
+        }
+        for blob in [&self.launch, &self.init, &self.clean] {
+            writer.bytes(blob);
+        }
+        writer.into_bytes()
+    }
+
+    /// Decodes what [`Order::encode`] made.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let id = reader.text()?;
+        let path = |reader: &mut Reader<'_>| reader.text().map(PathBuf::from);
+        let (run_dir, exits) = (path(&mut reader)?, path(&mut reader)?);
+        let (terminal, stdin, stdin_once) = (reader.flag()?, reader.flag()?, reader.flag()?);
+        let (volatile, client) = (reader.flag()?, reader.flag()?);
+        let owner = (reader.number()?.try_into().ok()?, reader.number()?.try_into().ok()?);
+        let log = if reader.flag()? {
+            Some(LogOrder { path: path(&mut reader)?, max_size: reader.number()?, max_files: reader.number()? })
+        } else {
+            None
+        };
+        let restart = match (reader.number()?, reader.number()?) {
+            (1, limit) => RestartPolicy::OnFailure(limit),
+            (2, _) => RestartPolicy::Always,
+            (3, _) => RestartPolicy::UnlessStopped,
+            _ => RestartPolicy::No,
+        };
+        let (restarts, backoff_ms, generation) = (reader.number()?, reader.number()?, reader.number()?);
+        let mut blob = || reader.bytes().map(<[u8]>::to_vec);
+        let (launch, init, clean) = (blob()?, blob()?, blob()?);
+        Some(Self {
+            id,
+            run_dir,
+            exits,
+            terminal,
+            stdin,
+            stdin_once,
+            owner,
+            log,
+            restart,
+            restarts,
+            backoff_ms,
+            generation,
+            volatile,
+            client,
+            launch,
+            init,
+            clean,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_survives_the_socket() {
+        let order = Order {
+            id: "abc".to_owned(),
+            run_dir: PathBuf::from("/run/x"),
+            exits: PathBuf::from("/var/x/exits"),
+            terminal: true,
+            stdin_once: true,
+            owner: (268_435_456, 7),
+            log: Some(LogOrder { path: PathBuf::from("/l"), max_size: 1 << 24, max_files: 4 }),
+            restart: RestartPolicy::OnFailure(5),
+            restarts: 2,
+            backoff_ms: 400,
+            generation: 3,
+            launch: vec![1, 2],
+            init: vec![0; 3000],
+            ..Order::default()
+        };
+        let bytes = order.encode();
+        assert_eq!(Order::decode(&bytes).as_ref(), Some(&order));
+        assert_eq!(Order::decode(bytes.get(..40).unwrap()), None);
+    }
+}

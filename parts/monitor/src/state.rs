@@ -1,0 +1,78 @@
+//! The runtime record: which processes a container has now. Volatile, in the run root, void after a reboot.
+//!
+//! Whether the container runs is never read from it: the recorded init is asked of the kernel (D5).
+
+use std::path::Path;
+
+use corten_sys::process::Identity;
+use corten_sys::{SysError, fs};
+
+/// The name of the record in a container's run directory.
+pub const FILE: &str = "state";
+
+/// The name of the file on which the keeper holds a lock until the exit record is written.
+pub const ALIVE: &str = "alive";
+
+/// The name of the marker that keeps the restart policy from acting: somebody asked the container to stop.
+pub const STOPPING: &str = "stopping";
+
+/// The name of the worker's socket.
+pub const SOCKET: &str = "attach";
+
+/// The processes of a container and what belongs to this run of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunState {
+    pub init: Identity,
+    pub keeper: Identity,
+    pub generation: u64,
+    /// Nanoseconds since 1970.
+    pub started: i64,
+    /// The container waits for its next start by policy; `init` is the one that ended.
+    pub restarting: bool,
+    pub restarts: u64,
+    /// The pause before this start, in milliseconds.
+    pub backoff_ms: u64,
+}
+
+impl RunState {
+    /// Writes the record, visible at once.
+    pub fn write(&self, run_dir: &Path) -> Result<(), SysError> {
+        let text = format!(
+            "init {} {}\nkeeper {} {}\ngeneration {}\nstarted {}\nrestarting {}\nrestarts {}\nbackoff {}\n",
+            self.init.pid,
+            self.init.start,
+            self.keeper.pid,
+            self.keeper.start,
+            self.generation,
+            self.started,
+            u8::from(self.restarting),
+            self.restarts,
+            self.backoff_ms
+        );
+        fs::write_atomic(run_dir.join(FILE), text.as_bytes())
+    }
+
+    /// Reads the record; `None` where the container has none in this boot.
+    pub fn read(run_dir: &Path) -> Result<Option<Self>, SysError> {
+        let Some(bytes) = fs::read_if_exists(run_dir.join(FILE))? else { return Ok(None) };
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let number = |name| field(name)?.parse().ok();
+        let identity = |name| {
+            let (pid, start) = field(name)?.split_once(' ')?;
+            Some(Identity { pid: pid.parse().ok()?, start: start.parse().ok()? })
+        };
+        Some(Self {
+            init: identity("init")?,
+            keeper: identity("keeper")?,
+            generation: number("generation")?,
+            started: field("started")?.parse().ok()?,
+            restarting: field("restarting")? == "1",
+            restarts: number("restarts")?,
+            backoff_ms: number("backoff")?,
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! The payload's standard streams, seen from outside: FIFOs in the run directory, or a terminal's master.
+//!
+//! The payload holds its outputs open for reading and writing, so that it gets no SIGPIPE and loses no byte
+//! while nobody reads (architecture D12); a new worker opens the same FIFOs and goes on.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use corten_sys::error::Context;
+use corten_sys::{SysError, fs};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+
+use crate::log_file::Stream;
+use crate::order::Order;
+
+/// Everyone may write, only the owner read: a payload that is not root reopens /dev/stdout to write.
+const FIFO_MODE: u32 = 0o622;
+
+/// The keeper's hold on the streams.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    run_dir: PathBuf,
+    terminal: Option<OwnedFd>,
+    /// The writing end of the payload's input, while that is open.
+    stdin: Option<OwnedFd>,
+}
+
+impl Channels {
+    /// Makes the streams: the payload's three descriptors (none with a terminal) and the keeper's hold.
+    pub(crate) fn new(order: &Order) -> Result<(Vec<OwnedFd>, Self), SysError> {
+        let mut channels = Self { run_dir: order.run_dir.clone(), terminal: None, stdin: None };
+        if order.terminal {
+            return Ok((Vec::new(), channels));
+        }
+        let stdin = if order.stdin {
+            let path = order.run_dir.join("stdin");
+            make_fifo(&path, order.owner)?;
+            // Open both ways first: opening one way alone waits for the other (fifo(7)).
+            let both = open(&path, OFlags::RDWR)?;
+            let reader = open(&path, OFlags::RDONLY)?;
+            channels.stdin = Some(open(&path, OFlags::WRONLY | OFlags::NONBLOCK)?);
+            drop(both);
+            reader
+        } else {
+            open(Path::new("/dev/null"), OFlags::RDONLY)?
+        };
+        let mut payload = vec![stdin];
+        for name in ["stdout", "stderr"] {
+            let path = order.run_dir.join(name);
+            make_fifo(&path, order.owner)?;
+            payload.push(open(&path, OFlags::RDWR)?);
+        }
+        Ok((payload, channels))
+    }
+
+    /// Takes the terminal's master, which only exists once init has opened it.
+    pub(crate) fn with_terminal(mut self, master: Option<OwnedFd>) -> Self {
+        self.terminal = master;
+        self
+    }
+
+    /// Lets go of the payload's input; its end of file comes when the worker has done so as well.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The worker's own descriptors: what to read, and where input goes.
+    pub(crate) fn for_worker(&self) -> Result<(Vec<(OwnedFd, Stream)>, Option<OwnedFd>), SysError> {
+        let duplicate = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().on("dup", "stream");
+        if let Some(master) = &self.terminal {
+            rustix::io::ioctl_fionbio(master, true).on("ioctl", "FIONBIO")?;
+            return Ok((vec![(duplicate(master)?, Stream::Stdout)], Some(duplicate(master)?)));
+        }
+        let reader = |name: &str| open(&self.run_dir.join(name), OFlags::RDONLY | OFlags::NONBLOCK);
+        let outputs = vec![(reader("stdout")?, Stream::Stdout), (reader("stderr")?, Stream::Stderr)];
+        Ok((outputs, self.stdin.as_ref().map(duplicate).transpose()?))
+    }
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, SysError> {
+    rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).on("open", path)
+}
+
+fn make_fifo(path: &Path, owner: (u32, u32)) -> Result<(), SysError> {
+    // One left by an earlier run may hold that run's last bytes.
+    fs::remove_file(path)?;
+    let mode = Mode::from_bits_truncate(FIFO_MODE);
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0).on("mkfifo", path)?;
+    rustix::fs::chmod(path, mode).on("chmod", path)?;
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    rustix::fs::chown(path, Some(uid), Some(gid)).on("chown", path)
+}

@@ -1,0 +1,328 @@
+//! The worker: reads what the payload writes, keeps the log, serves attached clients and their input.
+//!
+//! One poll loop; no buffer outlives a burst, so an idle worker costs a few pages. It holds no state that a
+//! respawned worker would miss: unread output is still in the FIFOs.
+
+mod channels;
+mod clients;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use corten_sys::process::{self, Cloned, Pid};
+use corten_sys::{Errno, SysError, clock, pty, socket, title};
+use rustix::event::{PollFd, PollFlags};
+
+use crate::attach::Kind;
+use crate::log_file::{LogFile, Stream};
+use crate::order::Order;
+use crate::state;
+pub(crate) use channels::Channels;
+use clients::{Client, Request};
+
+/// Read at once; large enough for the allocator to map it by itself and to give it back.
+const CHUNK: usize = 136 << 10;
+
+/// More unsent output than this in a client's queue stops reading: a slow client slows the payload down, as a
+/// pipe would, and loses nothing.
+const QUEUE_LIMIT: usize = 256 << 10;
+
+/// Keeper → worker: the payload has ended.
+const FINISH: u8 = b'f';
+/// Worker → keeper: everything the payload wrote is in the log.
+const DRAINED: u8 = b'd';
+/// Worker → keeper: the payload's input has ended.
+const INPUT_ENDED: u8 = b'i';
+
+/// The keeper's end of a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pid: Pid,
+    pidfd: OwnedFd,
+    control: UnixStream,
+}
+
+impl WorkerHandle {
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    pub(crate) fn control(&self) -> &UnixStream {
+        &self.control
+    }
+
+    /// Takes a waiting word from the worker: true where the input has ended.
+    pub(crate) fn input_ended(&self) -> bool {
+        let mut word = [0_u8; 1];
+        rustix::io::read(&self.control, &mut word) == Ok(1) && word[0] == INPUT_ENDED
+    }
+
+    /// Tells the worker that the payload has ended and waits until the log is complete.
+    pub(crate) fn finish(&self) {
+        if rustix::io::write(&self.control, &[FINISH]).is_err() {
+            return;
+        }
+        let mut word = [0_u8; 1];
+        // A worker that died instead of answering closes the socket.
+        while rustix::io::retry_on_intr(|| rustix::io::read(&self.control, &mut word)) == Ok(1) {
+            if word[0] == DRAINED {
+                return;
+            }
+        }
+    }
+}
+
+/// Clones a worker from the keeper. `client` is one that the starting command has attached already.
+pub(crate) fn spawn(
+    order: &Order,
+    channels: &Channels,
+    client: Option<UnixStream>,
+) -> Result<WorkerHandle, SysError> {
+    let (ours, theirs) = socket::pair()?;
+    match process::clone(0, None)? {
+        Cloned::Parent { pid, pidfd } => Ok(WorkerHandle { pid, pidfd, control: ours }),
+        Cloned::Child => {
+            let result = Worker::new(order, channels, theirs, client).and_then(Worker::serve);
+            process::exit_now(i32::from(result.is_err()))
+        }
+    }
+}
+
+struct Worker {
+    control: UnixStream,
+    listener: UnixListener,
+    outputs: Vec<(OwnedFd, Stream)>,
+    stdin: Option<OwnedFd>,
+    /// Input that the payload has not read yet.
+    input: Vec<u8>,
+    end_input: bool,
+    terminal: bool,
+    stdin_once: bool,
+    volatile: bool,
+    log: Option<LogFile>,
+    clients: Vec<Client>,
+    draining: bool,
+}
+
+impl Worker {
+    fn new(
+        order: &Order,
+        channels: &Channels,
+        control: UnixStream,
+        client: Option<UnixStream>,
+    ) -> Result<Self, SysError> {
+        title::replace(&format!("corten worker {}", order.id));
+        let (outputs, stdin) = channels.for_worker()?;
+        let client = client.map(Client::new).transpose()?;
+        let mut kept = vec![control.as_fd()];
+        kept.extend(outputs.iter().map(|(fd, _)| fd.as_fd()));
+        kept.extend(stdin.as_ref().map(AsFd::as_fd));
+        kept.extend(client.as_ref().map(|client| client.socket().as_fd()));
+        process::close_all_but(&kept)?;
+        let listener = socket::listen(&order.run_dir.join(state::SOCKET))?;
+        listener.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "listener", &error))?;
+        let log = order.log.clone().map(LogFile::open).transpose()?;
+        Ok(Self {
+            control,
+            listener,
+            outputs,
+            stdin,
+            input: Vec::new(),
+            end_input: false,
+            terminal: order.terminal,
+            stdin_once: order.stdin_once,
+            volatile: order.volatile,
+            log,
+            clients: client.into_iter().collect(),
+            draining: false,
+        })
+    }
+
+    fn serve(mut self) -> Result<(), SysError> {
+        loop {
+            let ready = self.wait()?;
+            if ready.control && !self.obey() {
+                return Ok(());
+            }
+            if ready.listener {
+                self.accept();
+            }
+            for index in ready.clients {
+                self.listen_to(index)?;
+            }
+            for index in ready.outputs {
+                self.read_output(index)?;
+            }
+            self.feed_input()?;
+            self.clients.retain_mut(Client::flush);
+            if self.draining {
+                return self.drain();
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    fn wait(&self) -> Result<Ready, SysError> {
+        let congested = self.clients.iter().any(|client| client.queued() > QUEUE_LIMIT);
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
+        ];
+        for client in &self.clients {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, self.input.len() < QUEUE_LIMIT);
+            flags.set(PollFlags::OUT, client.queued() > 0);
+            fds.push(PollFd::from_borrowed_fd(client.socket().as_fd(), flags));
+        }
+        for (output, _) in &self.outputs {
+            let flags = if congested { PollFlags::empty() } else { PollFlags::IN };
+            fds.push(PollFd::from_borrowed_fd(output.as_fd(), flags));
+        }
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| !self.input.is_empty()) {
+            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::OUT));
+        }
+        clock::poll(&mut fds, None)?;
+        let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
+        let control = events.next().unwrap_or(false);
+        let listener = events.next().unwrap_or(false);
+        let mut ready_of = |count: usize| -> Vec<usize> {
+            events.by_ref().take(count).enumerate().filter_map(|(index, ready)| ready.then_some(index)).collect()
+        };
+        let clients = ready_of(self.clients.len());
+        let outputs = ready_of(self.outputs.len());
+        Ok(Ready { control, listener, clients, outputs })
+    }
+
+    /// Reads the keeper's word. False where the keeper is gone.
+    ///
+    /// Without a keeper nobody would know when to end: the next command brings a new pair.
+    fn obey(&mut self) -> bool {
+        let mut word = [0_u8; 1];
+        match rustix::io::read(&self.control, &mut word) {
+            Ok(1) => {
+                self.draining |= word[0] == FINISH;
+                true
+            }
+            Err(Errno::INTR | Errno::AGAIN) => true,
+            _ => false,
+        }
+    }
+
+    fn accept(&mut self) {
+        // A client that left between the poll and the accept is none.
+        if let Ok((socket, _)) = self.listener.accept() {
+            self.clients.extend(Client::new(socket));
+        }
+    }
+
+    fn listen_to(&mut self, index: usize) -> Result<(), SysError> {
+        let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
+        let (requests, gone) = client.requests();
+        let gave_input = client.wants().stdin;
+        for request in requests {
+            match request {
+                Request::Input(data) => self.input.extend_from_slice(&data),
+                Request::EndInput => self.end_input |= !self.terminal,
+                Request::Resize(size) => {
+                    if let Some(master) = self.stdin.as_ref().filter(|_| self.terminal) {
+                        // A terminal whose payload has just ended has no size to set.
+                        pty::set_size(master, size).unwrap_or_default();
+                    }
+                }
+            }
+        }
+        if gone && gave_input && self.stdin_once {
+            self.end_input |= !self.terminal;
+        }
+        Ok(())
+    }
+
+    /// Reads what one output has, once.
+    fn read_output(&mut self, index: usize) -> Result<bool, SysError> {
+        let Some((fd, stream)) = self.outputs.get(index) else { return Ok(false) };
+        let mut buffer = vec![0; CHUNK];
+        let length = match rustix::io::read(fd, &mut buffer) {
+            Ok(length) => length,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
+            // EIO: the other side of the terminal is closed (pty(7)).
+            Err(Errno::IO) => 0,
+            Err(errno) => return Err(SysError::new("read", "output", errno)),
+        };
+        let stream = *stream;
+        if length == 0 {
+            self.outputs.remove(index);
+            return Ok(false);
+        }
+        let data = buffer.get(..length).unwrap_or_default();
+        if let Some(log) = &mut self.log {
+            // A full disk must not stop the payload: what cannot be logged is still shown to who is attached.
+            log.write(stream, data).unwrap_or_default();
+        }
+        let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
+        for client in &mut self.clients {
+            client.send(kind, data);
+        }
+        Ok(true)
+    }
+
+    /// Writes waiting input to the payload and ends it where that was asked for.
+    fn feed_input(&mut self) -> Result<(), SysError> {
+        let Some(stdin) = &self.stdin else {
+            self.input = Vec::new();
+            return Ok(());
+        };
+        while !self.input.is_empty() {
+            match rustix::io::write(stdin, &self.input) {
+                Ok(written) => drop(self.input.drain(..written)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                // The payload has closed its input: nobody will ever read this.
+                Err(Errno::PIPE | Errno::IO) => {
+                    self.input = Vec::new();
+                    self.end_input |= !self.terminal;
+                }
+                Err(errno) => return Err(SysError::new("write", "stdin", errno)),
+            }
+        }
+        self.input = Vec::new();
+        if self.end_input {
+            self.stdin = None;
+            self.end_input = false;
+            rustix::io::write(&self.control, &[INPUT_ENDED])
+                .map_err(|errno| SysError::new("write", "control", errno))?;
+        }
+        Ok(())
+    }
+
+    /// The payload has ended: takes over the rest of its output, reports, then serves the clients theirs.
+    fn drain(mut self) -> Result<(), SysError> {
+        for index in (0..self.outputs.len()).rev() {
+            while self.read_output(index)? {}
+        }
+        if let Some(log) = &mut self.log {
+            log.finish(!self.volatile).unwrap_or_default();
+        }
+        rustix::io::write(&self.control, &[DRAINED]).map_err(|errno| SysError::new("write", "control", errno))?;
+        loop {
+            self.clients.retain_mut(Client::flush);
+            self.clients.retain(|client| client.queued() > 0);
+            if self.clients.is_empty() {
+                return Ok(());
+            }
+            let waiting = self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.socket().as_fd(), PollFlags::OUT));
+            clock::poll(&mut waiting.collect::<Vec<_>>(), None)?;
+        }
+    }
+}
+
+/// What [`Worker::wait`] found.
+struct Ready {
+    control: bool,
+    listener: bool,
+    clients: Vec<usize>,
+    outputs: Vec<usize>,
+}

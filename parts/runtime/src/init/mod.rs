@@ -1,0 +1,154 @@
+//! The first process inside: carries out an [`InitPlan`] step by step and becomes the payload.
+//!
+//! It begins as a copy of the keeper in new namespaces, knows only what the socket brings, and reports a
+//! failure over the same socket, which closes by itself when the payload is executed.
+
+pub(crate) mod reaper;
+pub(crate) mod steps;
+pub(crate) mod user;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use corten_sys::process::{self, Cloned};
+use corten_sys::{SysError, socket};
+
+use crate::launch::StartFailure;
+use crate::plan::InitPlan;
+
+/// What init says to the process that launched it.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The master side of the payload's terminal.
+    Terminal(OwnedFd),
+    /// The proxy cloned init.
+    Cloned { pid: i32, pidfd: OwnedFd },
+    /// The start failed; the sender is about to exit.
+    Failed(StartFailure),
+}
+
+impl Report {
+    pub(crate) fn send(&self, socket: &UnixStream) -> Result<(), SysError> {
+        match self {
+            Self::Terminal(master) => socket::send(socket, b"T", &[master.as_fd()]),
+            Self::Cloned { pid, pidfd } => {
+                let mut bytes = vec![b'C'];
+                bytes.extend_from_slice(&pid.to_le_bytes());
+                socket::send(socket, &bytes, &[pidfd.as_fd()])
+            }
+            Self::Failed(failure) => {
+                let mut bytes = vec![b'F', failure.code];
+                bytes.extend_from_slice(failure.message.as_bytes());
+                socket::send(socket, &bytes, &[])
+            }
+        }
+    }
+
+    pub(crate) fn receive(socket: &UnixStream) -> Result<Option<Self>, SysError> {
+        let message = match socket::receive(socket) {
+            Ok(Some(message)) => message,
+            // A peer that was killed mid-way resets the connection: the same as closing it.
+            Ok(None) => return Ok(None),
+            Err(error) if error.errno() == corten_sys::Errno::CONNRESET => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let fd = message.fds.into_iter().next();
+        Ok(match (message.bytes.as_slice(), fd) {
+            ([b'T'], Some(master)) => Some(Self::Terminal(master)),
+            ([b'C', a, b, c, d], Some(pidfd)) => {
+                Some(Self::Cloned { pid: i32::from_le_bytes([*a, *b, *c, *d]), pidfd })
+            }
+            ([b'F', code, text @ ..], _) => {
+                let message = String::from_utf8_lossy(text).into_owned();
+                Some(Self::Failed(StartFailure { message, code: *code }))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Init's life, from the clone to the payload. Never returns.
+pub(crate) fn main(socket: &UnixStream) -> ! {
+    let failure = match run(socket) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    let code = i32::from(failure.code);
+    // Nobody listens any more where this fails: the exit code is all that is left to say.
+    Report::Failed(failure).send(socket).unwrap_or_default();
+    process::exit_now(code)
+}
+
+/// Joins other containers' namespaces, then clones init from there as a sibling. Never returns.
+pub(crate) fn proxy(
+    targets: &[(u64, OwnedFd)],
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    socket: &UnixStream,
+) -> ! {
+    let cloned = targets
+        .iter()
+        .try_for_each(|(flag, pidfd)| process::enter_namespaces(pidfd, *flag))
+        .and_then(|()| process::clone(namespaces | process::CLONE_PARENT, cgroup));
+    let report = match cloned {
+        Ok(Cloned::Child) => main(socket),
+        Ok(Cloned::Parent { pid, pidfd }) => Report::Cloned { pid: pid.as_raw_nonzero().get(), pidfd },
+        Err(error) => Report::Failed(StartFailure::platform(error)),
+    };
+    report.send(socket).unwrap_or_default();
+    process::exit_now(0)
+}
+
+/// The descriptors that came with the plan, taken in the order in which they were sent.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    fds: VecDeque<OwnedFd>,
+}
+
+impl Handed {
+    pub(crate) fn next(&mut self) -> Result<OwnedFd, StartFailure> {
+        self.fds.pop_front().ok_or_else(|| StartFailure::platform("init: a descriptor is missing"))
+    }
+}
+
+fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
+    let message = socket::receive(socket)?.ok_or_else(|| StartFailure::platform("init: no plan came"))?;
+    let (plan, seccomp) = decode(&message.bytes)?;
+    let mut handed = Handed { fds: message.fds.into() };
+    process::become_ids(0, 0)?;
+    rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
+    process::new_session_keyring()?;
+    let stdio = if plan.process.terminal {
+        Vec::new()
+    } else {
+        vec![handed.next()?, handed.next()?, handed.next()?]
+    };
+    let rootfs = steps::rootfs::build(&plan, &mut handed)?;
+    if plan.join_cgroups {
+        // The last descriptor, behind all trees.
+        let channel = handed.fds.pop_back().ok_or_else(|| StartFailure::platform("init: no cgroup channel"))?;
+        steps::cgroup::join(&UnixStream::from(channel))?;
+    }
+    if plan.new_cgroup_namespace {
+        process::unshare(process::namespace::CGROUP)?;
+    }
+    let terminal = steps::mounts::attach_all(&plan, &rootfs, &mut handed, socket)?;
+    steps::host::name(&plan)?;
+    steps::host::sysctls(&plan, &rootfs)?;
+    steps::paths::cover(&plan, &rootfs)?;
+    steps::rootfs::enter(&plan, &rootfs)?;
+    drop(rootfs);
+    drop(handed);
+    steps::stdio::install(stdio, terminal)?;
+    steps::payload::become_it(&plan.process, seccomp)
+}
+
+fn decode(bytes: &[u8]) -> Result<(InitPlan, &[u8]), StartFailure> {
+    let wrong = || StartFailure::platform("init: the plan is cut short");
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let (json, seccomp) = rest.split_at_checked(length).ok_or_else(wrong)?;
+    let plan = serde_json::from_slice(json).map_err(|error| StartFailure::platform(format!("init: plan: {error}")))?;
+    Ok((plan, seccomp))
+}

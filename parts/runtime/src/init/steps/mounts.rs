@@ -1,0 +1,124 @@
+//! The mounts below the root and what belongs in /dev, every target resolved inside the root.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use corten_sys::mount::{self, MountAttrFlags};
+use corten_sys::{Dir, Errno, SysError, pty};
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::super::{Handed, Report};
+use super::populate;
+use crate::launch::StartFailure;
+use crate::plan::{DeviceStep, InitPlan, MountSource, MountStep};
+
+/// Attaches every mount in order, makes the device nodes, and opens the terminal where one is asked for.
+pub(crate) fn attach_all(
+    plan: &InitPlan,
+    rootfs: &Dir,
+    handed: &mut Handed,
+    socket: &UnixStream,
+) -> Result<Option<OwnedFd>, StartFailure> {
+    let mut terminal = None;
+    for step in &plan.mounts {
+        attach(step, rootfs, handed)?;
+        if step.target == "/dev" {
+            links(rootfs)?;
+        }
+    }
+    for device in &plan.devices {
+        make_node(device, rootfs)?;
+    }
+    if plan.process.terminal {
+        let (master, slave) = pty::open_in(&rootfs.open_dir("/dev/pts")?)?;
+        Report::Terminal(master).send(socket)?;
+        console(&slave, rootfs)?;
+        terminal = Some(slave);
+    }
+    Ok(terminal)
+}
+
+fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<(), StartFailure> {
+    let tree = match &step.source {
+        MountSource::Tree => handed.next()?,
+        MountSource::New { kind, options } => {
+            let options: Vec<_> = options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+            mount::new_filesystem(kind, &options, MountAttrFlags::from_bits_retain(step.attributes))?
+        }
+    };
+    let stat = rustix::fs::fstat(&tree).map_err(|errno| SysError::at("stat", &step.target, errno))?;
+    let target = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        rootfs.create_dir_all(&step.target, 0o755)?.into()
+    } else {
+        target_file(rootfs, &step.target)?
+    };
+    if step.populate {
+        populate::copy(&target, &tree, &step.target)?;
+    }
+    Ok(mount::attach(&tree, &target, &step.target)?)
+}
+
+/// Opens the file to mount over, creating it where it is missing. A dangling symlink gives way to a file.
+fn target_file(rootfs: &Dir, path: &str) -> Result<OwnedFd, SysError> {
+    match rootfs.open_at(path, OFlags::PATH, 0) {
+        Err(error) if error.errno() == Errno::NOENT => {}
+        other => return other,
+    }
+    let path = Path::new(path);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().ok_or_else(|| SysError::at("create", path, Errno::INVAL))?;
+    let directory = rootfs.create_dir_all(parent, 0o755)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+    let created = match directory.open_at(name, flags, 0o644) {
+        Err(error) if error.errno() == Errno::EXIST => {
+            directory.unlink(&name.to_string_lossy())?;
+            directory.open_at(name, flags, 0o644)
+        }
+        other => other,
+    };
+    created.map_err(|error| SysError::at("create", path, error.errno()))
+}
+
+/// The links that programs expect in /dev.
+fn links(rootfs: &Dir) -> Result<(), SysError> {
+    let dev = rootfs.open_dir("/dev")?;
+    let links = [
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+        ("pts/ptmx", "ptmx"),
+    ];
+    for (target, name) in links {
+        rustix::fs::symlinkat(target, &dev, name).map_err(|errno| SysError::at("symlink", name, errno))?;
+    }
+    Ok(())
+}
+
+fn make_node(device: &DeviceStep, rootfs: &Dir) -> Result<(), SysError> {
+    let path = Path::new(&device.path);
+    let on = |call, errno| SysError::at(call, path, errno);
+    let parent = rootfs.create_dir_all(path.parent().unwrap_or(Path::new("/")), 0o755)?;
+    let name = path.file_name().ok_or_else(|| on("mknod", Errno::INVAL))?;
+    let kind = FileType::from_raw_mode(device.mode);
+    let number = rustix::fs::makedev(device.number.0, device.number.1);
+    let mode = Mode::from_bits_truncate(device.mode);
+    match rustix::fs::mknodat(&parent, name, kind, mode, number) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(on("mknod", errno)),
+    }
+    // The umask has had its say in mknod.
+    let flags = rustix::fs::AtFlags::empty();
+    rustix::fs::chmodat(&parent, name, mode, flags).map_err(|errno| on("chmod", errno))?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(device.owner.0), rustix::fs::Gid::from_raw(device.owner.1));
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags).map_err(|errno| on("chown", errno))
+}
+
+/// Binds the terminal over /dev/console, by descriptor.
+fn console(slave: &OwnedFd, rootfs: &Dir) -> Result<(), SysError> {
+    let target = target_file(rootfs, "/dev/console")?;
+    let tree = mount::clone_tree_of(slave.as_fd(), "/dev/console", mount::Depth::One)?;
+    mount::attach(&tree, &target, "/dev/console")
+}

@@ -1,0 +1,67 @@
+//! The root file system: an overlay of the handed-in layers, and the move into it.
+//!
+//! Mounted only in init's own mount namespace: the host sees no mount, and the namespace's end is the clean-up.
+
+use std::fmt::Write as _;
+
+use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags, Propagation};
+use corten_sys::{Dir, SysError};
+use rustix::fs::{CWD, Mode};
+
+use super::super::Handed;
+use crate::launch::StartFailure;
+use crate::plan::{InitPlan, Propagation as Planned};
+
+/// Puts the root together below the staging directory and opens it.
+///
+/// The overlay's options are relative names, so a container sees no path of the host in its mountinfo.
+pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFailure> {
+    mount::set_propagation("/", Propagation::Private)?;
+    let staging = mount::new_filesystem("tmpfs", &[("mode", Some("0700"))], MountAttrFlags::empty())?;
+    let onto = Dir::open(&plan.staging)?;
+    mount::attach(&staging, &onto, "staging")?;
+    rustix::process::fchdir(&staging).map_err(|errno| SysError::new("chdir", "staging", errno))?;
+
+    let mut options = String::from("lowerdir=");
+    for index in 0..plan.lowers {
+        attach_named(handed, &index.to_string())?;
+        let separator = if index == 0 { "" } else { ":" };
+        // Writing to a String cannot fail.
+        write!(options, "{separator}{index}").unwrap_or_default();
+    }
+    if plan.writable {
+        attach_named(handed, "w")?;
+        options.push_str(",upperdir=w/upper,workdir=w/work");
+        if plan.volatile {
+            options.push_str(",volatile");
+        }
+    }
+    options.push_str(",userxattr");
+    make_directory("root")?;
+    mount::mount_overlay("root", &options)?;
+    Ok(Dir::open("root")?)
+}
+
+fn attach_named(handed: &mut Handed, name: &str) -> Result<(), StartFailure> {
+    make_directory(name)?;
+    Ok(mount::attach_at(handed.next()?, CWD, name)?)
+}
+
+fn make_directory(name: &str) -> Result<(), SysError> {
+    rustix::fs::mkdirat(CWD, name, Mode::from_bits_truncate(0o755)).map_err(|errno| SysError::at("mkdir", name, errno))
+}
+
+/// Makes the finished root the process's `/` and lets go of everything else.
+pub(crate) fn enter(plan: &InitPlan, rootfs: &Dir) -> Result<(), SysError> {
+    if plan.readonly {
+        let attributes = Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+        mount::set_attributes(rootfs, "/", Depth::One, attributes)?;
+    }
+    rustix::process::fchdir(rootfs).map_err(|errno| SysError::new("chdir", "rootfs", errno))?;
+    mount::pivot_to_current_directory()?;
+    match plan.root_propagation {
+        Planned::Private => Ok(()),
+        Planned::Slave => mount::set_propagation("/", Propagation::Slave),
+        Planned::Shared => mount::set_propagation("/", Propagation::Shared),
+    }
+}

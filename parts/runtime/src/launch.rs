@@ -1,0 +1,228 @@
+//! The outer half of a start: clones init into its namespaces, writes its id mapping, opens the host's paths
+//! for it and tells how it went.
+//!
+//! Runs in the keeper, with the host's rights and in the caller's mount namespace (architecture D11): no path
+//! of the host is resolved inside.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use corten_sys::SysError;
+use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
+use corten_sys::process::{self, Cloned, Pid, namespace};
+use corten_sys::{fs, rlimit, socket};
+use serde::{Deserialize, Serialize};
+
+use crate::init;
+use crate::plan::{LaunchPlan, Propagation, Tree};
+
+/// What init gets from outside beside its plan.
+#[derive(Debug)]
+pub struct Inheritance<'a> {
+    /// The init plan, encoded ([`encode_init`]).
+    pub plan: &'a [u8],
+    /// stdin, stdout and stderr of the payload; empty where init opens a terminal.
+    pub stdio: Vec<OwnedFd>,
+    /// Delivers the cgroup v1 `tasks` descriptors once the limits are written.
+    pub cgroup_socket: Option<OwnedFd>,
+    /// The cgroup v2 directory to be born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// An init that was cloned and is working through its plan.
+#[derive(Debug)]
+pub struct Launched {
+    pub pid: Pid,
+    pub pidfd: OwnedFd,
+    socket: UnixStream,
+}
+
+/// Why a container did not start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct StartFailure {
+    /// One line: what was tried, on what, why.
+    pub message: String,
+    /// docker's exit code for it: 125 ours, 126 not executable, 127 not found.
+    pub code: u8,
+}
+
+impl StartFailure {
+    /// A failure of the platform, not of the command that was to run.
+    pub fn platform(error: impl ToString) -> Self {
+        Self { message: error.to_string(), code: 125 }
+    }
+}
+
+impl From<SysError> for StartFailure {
+    fn from(error: SysError) -> Self {
+        Self::platform(error)
+    }
+}
+
+/// Encodes an init plan and its seccomp program for [`Inheritance::plan`].
+pub fn encode_init(plan: &crate::plan::InitPlan, seccomp: &[u8]) -> Vec<u8> {
+    let json = serde_json::to_vec(plan).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(4 + json.len() + seccomp.len());
+    bytes.extend_from_slice(&u32::try_from(json.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend_from_slice(&json);
+    bytes.extend_from_slice(seccomp);
+    bytes
+}
+
+/// Clones init and hands it everything; it then works by itself. On failure nothing is left running.
+pub fn launch(plan: &LaunchPlan, inheritance: Inheritance<'_>) -> Result<Launched, StartFailure> {
+    let (ours, theirs) = socket::pair()?;
+    let (pid, pidfd) = if plan.join.is_empty() {
+        match process::clone(plan.namespaces, inheritance.cgroup)? {
+            Cloned::Child => {
+                drop(ours);
+                init::main(&theirs)
+            }
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        }
+    } else {
+        clone_by_proxy(plan, inheritance.cgroup, &ours, &theirs)?
+    };
+    drop(theirs);
+    let launched = Launched { pid, pidfd, socket: ours };
+    launched.prepare(plan, &inheritance).inspect_err(|_| launched.abandon())?;
+    Ok(launched)
+}
+
+/// Clones init from a process that has first joined other containers' namespaces, as a child of this one.
+fn clone_by_proxy(
+    plan: &LaunchPlan,
+    cgroup: Option<BorrowedFd<'_>>,
+    ours: &UnixStream,
+    theirs: &UnixStream,
+) -> Result<(Pid, OwnedFd), StartFailure> {
+    let targets = plan.join.iter().map(|&(flag, pid)| Ok((flag, open_target(pid)?)));
+    let targets = targets.collect::<Result<Vec<_>, SysError>>()?;
+    let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
+        init::proxy(&targets, plan.namespaces, cgroup, theirs)
+    };
+    let reply = init::Report::receive(ours);
+    process::wait(&proxy)?;
+    match reply? {
+        Some(init::Report::Cloned { pid, pidfd }) => {
+            let pid = Pid::from_raw(pid).ok_or_else(|| StartFailure::platform("clone: no pid"))?;
+            Ok((pid, pidfd))
+        }
+        Some(init::Report::Failed(failure)) => Err(failure),
+        _ => Err(StartFailure::platform("join namespaces: the helper died")),
+    }
+}
+
+fn open_target(pid: i32) -> Result<OwnedFd, SysError> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| SysError::new("pidfd_open", "0", corten_sys::Errno::SRCH))?;
+    process::open_pidfd(pid)
+}
+
+impl Launched {
+    pub(crate) fn of(pid: Pid, pidfd: OwnedFd, socket: UnixStream) -> Self {
+        Self { pid, pidfd, socket }
+    }
+
+    fn prepare(&self, plan: &LaunchPlan, inheritance: &Inheritance<'_>) -> Result<(), SysError> {
+        let pid = self.pid.as_raw_nonzero();
+        if let Some(ids) = plan.ids.filter(|_| plan.namespaces & namespace::USER != 0) {
+            let line = format!("0 {} {}\n", ids.base, ids.size);
+            fs::write_kernel_file(format!("/proc/{pid}/uid_map"), line.as_bytes())?;
+            fs::write_kernel_file(format!("/proc/{pid}/gid_map"), line.as_bytes())?;
+        }
+        let userns = match plan.ids {
+            Some(_) => Some(fs::open(format!("/proc/{pid}/ns/user"))?),
+            None => None,
+        };
+        for &(resource, soft, hard) in &plan.rlimits {
+            set_limit(self.pid, resource, soft, hard)?;
+        }
+        if let Some(score) = plan.oom_score_adj {
+            set_oom_score(self.pid, score)?;
+        }
+        let trees = plan.trees.iter().map(|tree| open_tree(tree, userns.as_ref()));
+        let trees = trees.collect::<Result<Vec<_>, SysError>>()?;
+        let fds = inheritance.stdio.iter().chain(&trees).chain(&inheritance.cgroup_socket);
+        let fds: Vec<_> = fds.map(AsFd::as_fd).collect();
+        socket::send(&self.socket, inheritance.plan, &fds)
+    }
+
+    /// Waits until init has become the payload; a terminal's master comes with it.
+    pub fn wait_exec(&self) -> Result<Option<OwnedFd>, StartFailure> {
+        let mut terminal = None;
+        loop {
+            match init::Report::receive(&self.socket)? {
+                None => return Ok(terminal),
+                Some(init::Report::Terminal(master)) => terminal = Some(master),
+                Some(init::Report::Failed(failure)) => {
+                    self.abandon();
+                    return Err(failure);
+                }
+                Some(init::Report::Cloned { .. }) => {
+                    self.abandon();
+                    return Err(StartFailure::platform("init: an unexpected report"));
+                }
+            }
+        }
+    }
+
+    /// Kills init and reaps it.
+    fn abandon(&self) {
+        // Already dead is as good.
+        process::send_signal(&self.pidfd, 9).unwrap_or_default();
+        process::wait(&self.pidfd).map_or((), drop);
+    }
+}
+
+/// Sets one limit from outside: raising it needs the host's CAP_SYS_RESOURCE. Where that is missing, the
+/// values are cut to the hard limit there is.
+fn set_limit(pid: Pid, resource: i32, soft: u64, hard: u64) -> Result<(), SysError> {
+    match rlimit::set_of(pid, resource, soft, hard) {
+        Err(error) if error.errno() == corten_sys::Errno::PERM => {
+            let (_, ceiling) = rlimit::current(resource)?;
+            log::warn!("limit {resource} is cut to {ceiling}: raising it needs CAP_SYS_RESOURCE");
+            rlimit::set_of(pid, resource, soft.min(ceiling), hard.min(ceiling))
+        }
+        other => other,
+    }
+}
+
+fn set_oom_score(pid: Pid, score: i32) -> Result<(), SysError> {
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    match fs::write_kernel_file(path, score.to_string().as_bytes()) {
+        Err(error) if error.errno() == corten_sys::Errno::ACCESS => {
+            log::warn!("oom_score_adj {score} is not applied: lowering it needs CAP_SYS_RESOURCE");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn open_tree(tree: &Tree, userns: Option<&File>) -> Result<OwnedFd, SysError> {
+    let depth = if tree.recursive { Depth::Recursive } else { Depth::One };
+    let fd = mount::clone_tree(&tree.path, depth)?;
+    let name = tree.path.display().to_string();
+    let attributes = Attributes {
+        set: MountAttrFlags::from_bits_retain(tree.attributes),
+        propagation: match tree.propagation {
+            Propagation::Private => Some(mount::Propagation::Private),
+            Propagation::Slave => Some(mount::Propagation::Slave),
+            Propagation::Shared => None,
+        },
+        idmap: userns.filter(|_| tree.idmap).map(AsFd::as_fd),
+        ..Attributes::default()
+    };
+    mount::set_attributes(&fd, &name, depth, attributes).map_err(|error| refuse_idmap(error, tree))?;
+    Ok(fd)
+}
+
+/// An idmapping that the file system refuses is said so, with the way out.
+fn refuse_idmap(error: SysError, tree: &Tree) -> SysError {
+    if !tree.idmap || error.errno() != corten_sys::Errno::INVAL {
+        return error;
+    }
+    let hint = "its file system cannot map ids for the container's user namespace; run with --userns=host";
+    SysError::new("mount_setattr", format!("{} ({hint})", tree.path.display()), error.errno())
+}

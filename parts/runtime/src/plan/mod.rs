@@ -1,0 +1,327 @@
+//! What init and the launching process have to do, decided beforehand: pure data, no system call.
+//!
+//! A plan is made from a runtime-spec [`Spec`] and the host's facts, sent to init over a socket, and carried
+//! out step by step (`init/`). Everything that needs the host's eyes (paths, devices) is a [`Tree`]: opened
+//! outside by the launching process and handed in as a descriptor.
+
+mod options;
+
+use std::path::PathBuf;
+
+use corten_spec::runtime::{Device, Mount, NamespaceKind, Spec};
+use corten_sys::mount::MountAttrFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::capabilities::CapSet;
+pub use options::MountOptions;
+
+/// The ids of the container's user namespace, 0 to `size`, on the host from `base` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    pub base: u32,
+    pub size: u32,
+}
+
+/// The layers and the writable directories that make the root file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootfsSource {
+    /// Lower directories, the topmost first.
+    pub lowers: Vec<PathBuf>,
+    /// The directory that holds `upper` and `work`; without one the root is read-only.
+    pub writable: Option<PathBuf>,
+    /// Skips syncing the upper on unmount: for roots that die with their container.
+    pub volatile: bool,
+}
+
+/// A host path that the launching process clones into a detached mount for init.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    pub path: PathBuf,
+    pub recursive: bool,
+    /// Present the ids through the container's user namespace.
+    pub idmap: bool,
+    /// Mount attributes to set (`MOUNT_ATTR_*`).
+    pub attributes: u32,
+    pub propagation: Propagation,
+}
+
+/// How mount events travel between a bind and its source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Propagation {
+    #[default]
+    Private,
+    Slave,
+    Shared,
+}
+
+/// The whole plan of a container's start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// For the launching process.
+    pub launch: LaunchPlan,
+    /// For init.
+    pub init: InitPlan,
+}
+
+/// What is done outside, by the keeper, with the host's rights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPlan {
+    /// `CLONE_NEW*` flags of the clone that makes init.
+    pub namespaces: u64,
+    /// Namespaces to join first: a flag and the pid of the container that has it.
+    pub join: Vec<(u64, i32)>,
+    pub ids: Option<IdRange>,
+    /// Opened in this order and handed to init: lowers, the writable directory, binds, devices.
+    pub trees: Vec<Tree>,
+    /// Resource limits, by the kernel's number: soft, hard.
+    pub rlimits: Vec<(i32, u64, u64)>,
+    pub oom_score_adj: Option<i32>,
+    /// The host user and group of the container's root: what stdio FIFOs belong to.
+    pub owner: (u32, u32),
+}
+
+/// What is done inside, by init.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InitPlan {
+    /// An existing directory on which the root is put together, in init's own mount namespace.
+    pub staging: PathBuf,
+    pub lowers: usize,
+    pub writable: bool,
+    pub volatile: bool,
+    pub readonly: bool,
+    pub user_namespace: bool,
+    pub mounts: Vec<MountStep>,
+    pub devices: Vec<DeviceStep>,
+    pub masked_paths: Vec<String>,
+    pub readonly_paths: Vec<String>,
+    pub hostname: String,
+    pub domainname: String,
+    pub sysctl: Vec<(String, String)>,
+    /// Wait for `tasks` descriptors (cgroup v1) and join through them.
+    pub join_cgroups: bool,
+    pub new_cgroup_namespace: bool,
+    pub root_propagation: Propagation,
+    pub process: ProcessPlan,
+}
+
+/// One mount, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MountStep {
+    pub target: String,
+    pub source: MountSource,
+    /// `MOUNT_ATTR_*`; for a tree they were set outside.
+    pub attributes: u32,
+    /// Copy what the image has at the target into the (new, empty) source first.
+    pub populate: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum MountSource {
+    /// The next tree that was handed in.
+    Tree,
+    /// A new instance of a file system with its options.
+    New { kind: String, options: Vec<(String, Option<String>)> },
+}
+
+/// A device node to make. In a user namespace mknod is refused: there the specification binds host nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceStep {
+    pub path: String,
+    /// As mknod(2) takes it, with the type.
+    pub mode: u32,
+    pub number: (u32, u32),
+    pub owner: (u32, u32),
+}
+
+/// The process to become.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    pub args: Vec<String>,
+    pub env: Vec<String>,
+    pub cwd: String,
+    /// As docker's `--user`: looked up in the container's own passwd and group files.
+    pub user: String,
+    /// As docker's `--group-add`: names or numbers.
+    pub groups: Vec<String>,
+    pub bounding: CapSet,
+    /// Permitted and effective of a process whose user is root.
+    pub effective: CapSet,
+    pub no_new_privileges: bool,
+    pub terminal: bool,
+    /// Run the payload as a child of a small reaper (`--init`).
+    pub reaper: bool,
+}
+
+/// The plan cannot be made from this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("mount {destination}: {reason}")]
+    Mount { destination: String, reason: String },
+    #[error("ulimit {0}: no such limit")]
+    Rlimit(String),
+    #[error(transparent)]
+    Capability(#[from] crate::capabilities::CapabilityError),
+}
+
+/// What [`Plan::new`] needs beside the specification.
+#[derive(Debug, Clone, Default)]
+pub struct PlanInput {
+    pub rootfs: RootfsSource,
+    pub staging: PathBuf,
+    /// Namespaces of other containers to join, by a pid that lives in them.
+    pub join: Vec<(NamespaceKind, i32)>,
+    pub user: String,
+    pub groups: Vec<String>,
+    pub join_cgroups: bool,
+    pub reaper: bool,
+    /// Destinations of new volumes that take over the image's content.
+    pub populate: Vec<String>,
+}
+
+impl Plan {
+    /// Decides everything that can be decided without the kernel.
+    pub fn new(spec: &Spec, input: PlanInput) -> Result<Self, PlanError> {
+        let mut launch = LaunchPlan { rlimits: rlimits(spec)?, ..LaunchPlan::default() };
+        launch.oom_score_adj = spec.process.oom_score_adj;
+        if let Some(mapping) = spec.linux.uid_mappings.first() {
+            launch.ids = Some(IdRange { base: mapping.host_id, size: mapping.size });
+            launch.owner = (mapping.host_id, mapping.host_id);
+        }
+        let idmap = launch.ids.is_some();
+        for namespace in &spec.linux.namespaces {
+            launch.namespaces |= clone_flag(namespace.kind);
+        }
+        let new_cgroup_namespace = launch.namespaces & corten_sys::process::namespace::CGROUP != 0;
+        // Entered by init itself once it has joined its cgroups: the namespace's root is where it was made.
+        launch.namespaces &= !corten_sys::process::namespace::CGROUP;
+        for (kind, pid) in input.join {
+            launch.join.push((clone_flag(kind), pid));
+        }
+
+        let lowers = input.rootfs.lowers.len();
+        for path in input.rootfs.lowers {
+            launch.trees.push(Tree::plain(path, idmap, MountAttrFlags::MOUNT_ATTR_RDONLY));
+        }
+        let writable = input.rootfs.writable.is_some();
+        if let Some(path) = input.rootfs.writable {
+            launch.trees.push(Tree::plain(path, idmap, MountAttrFlags::empty()));
+        }
+        let mut mounts = Vec::with_capacity(spec.mounts.len());
+        for mount in &spec.mounts {
+            mounts.push(mount_step(mount, idmap, &input.populate, &mut launch.trees)?);
+        }
+        let devices = spec.linux.devices.iter().map(device_step).collect();
+        let init = InitPlan {
+            staging: input.staging,
+            lowers,
+            writable,
+            volatile: input.rootfs.volatile,
+            readonly: spec.root.readonly,
+            user_namespace: idmap || launch.join.iter().any(|&(flag, _)| flag == clone_flag(NamespaceKind::User)),
+            mounts,
+            devices,
+            masked_paths: spec.linux.masked_paths.clone(),
+            readonly_paths: spec.linux.readonly_paths.clone(),
+            hostname: spec.hostname.clone(),
+            domainname: spec.domainname.clone(),
+            sysctl: spec.linux.sysctl.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            join_cgroups: input.join_cgroups,
+            new_cgroup_namespace,
+            root_propagation: options::propagation(&spec.linux.rootfs_propagation).unwrap_or_default(),
+            process: process(spec, input.user, input.groups, input.reaper)?,
+        };
+        Ok(Self { launch, init })
+    }
+}
+
+impl Tree {
+    fn plain(path: PathBuf, idmap: bool, attributes: MountAttrFlags) -> Self {
+        Self { path, recursive: false, idmap, attributes: attributes.bits(), propagation: Propagation::Private }
+    }
+}
+
+fn rlimits(spec: &Spec) -> Result<Vec<(i32, u64, u64)>, PlanError> {
+    let number = |kind: &str| {
+        let name = kind.strip_prefix("RLIMIT_").unwrap_or(kind).to_ascii_lowercase();
+        corten_sys::rlimit::number(&name).ok_or(PlanError::Rlimit(name))
+    };
+    spec.process.rlimits.iter().map(|limit| Ok((number(&limit.kind)?, limit.soft, limit.hard))).collect()
+}
+
+fn clone_flag(kind: NamespaceKind) -> u64 {
+    use corten_sys::process::namespace;
+    match kind {
+        NamespaceKind::Pid => namespace::PID,
+        NamespaceKind::Network => namespace::NETWORK,
+        NamespaceKind::Mount => namespace::MOUNT,
+        NamespaceKind::Ipc => namespace::IPC,
+        NamespaceKind::Uts => namespace::UTS,
+        NamespaceKind::User => namespace::USER,
+        NamespaceKind::Cgroup => namespace::CGROUP,
+    }
+}
+
+fn mount_step(
+    mount: &Mount,
+    idmap: bool,
+    populate: &[String],
+    trees: &mut Vec<Tree>,
+) -> Result<MountStep, PlanError> {
+    let options = MountOptions::parse(&mount.options)
+        .map_err(|reason| PlanError::Mount { destination: mount.destination.clone(), reason })?;
+    let attributes = options.attributes.bits();
+    let source = if mount.kind == "bind" || options.bind {
+        trees.push(Tree {
+            path: PathBuf::from(&mount.source),
+            recursive: options.recursive,
+            idmap: idmap && !options.no_idmap,
+            attributes,
+            propagation: options.propagation.unwrap_or_default(),
+        });
+        MountSource::Tree
+    } else {
+        MountSource::New { kind: mount.kind.clone(), options: options.data }
+    };
+    let populate = populate.contains(&mount.destination);
+    Ok(MountStep { target: mount.destination.clone(), source, attributes, populate })
+}
+
+fn device_step(device: &Device) -> DeviceStep {
+    const BLOCK: u32 = 0o060_000;
+    const CHARACTER: u32 = 0o020_000;
+    const FIFO: u32 = 0o010_000;
+    let kind = match device.kind.as_str() {
+        "b" => BLOCK,
+        "p" => FIFO,
+        _ => CHARACTER,
+    };
+    DeviceStep {
+        path: device.path.clone(),
+        mode: kind | device.file_mode.unwrap_or(0o666),
+        number: (device.major, device.minor),
+        owner: (device.uid.unwrap_or(0), device.gid.unwrap_or(0)),
+    }
+}
+
+fn process(
+    spec: &Spec,
+    user: String,
+    groups: Vec<String>,
+    reaper: bool,
+) -> Result<ProcessPlan, PlanError> {
+    let set = |names: &[String]| CapSet::from_names(names);
+    let capabilities = &spec.process.capabilities;
+    Ok(ProcessPlan {
+        args: spec.process.args.clone(),
+        env: spec.process.env.clone(),
+        cwd: spec.process.cwd.clone(),
+        user,
+        groups,
+        bounding: set(&capabilities.bounding)?,
+        effective: set(&capabilities.effective)?,
+        no_new_privileges: spec.process.no_new_privileges,
+        terminal: spec.process.terminal,
+        reaper,
+    })
+}
