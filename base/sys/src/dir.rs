@@ -35,7 +35,8 @@ impl Dir {
 
     /// Opens `path` below this directory, symlinks resolved as if this were `/`. `mode` counts only with O_CREAT.
     pub fn open_at(&self, path: impl AsRef<Path>, flags: OFlags, mode: u32) -> Result<OwnedFd, SysError> {
-        let mode = if flags.contains(OFlags::CREATE) { Mode::from_bits_truncate(mode) } else { Mode::empty() };
+        let mode =
+            if flags.contains(OFlags::CREATE) { Mode::from_bits_truncate(mode) } else { Mode::empty() };
         loop {
             match rustix::fs::openat2(&self.fd, path.as_ref(), flags | OFlags::CLOEXEC, mode, CONFINED) {
                 // openat2(2): a rename raced with the resolution of `..`; trying again is the documented answer.

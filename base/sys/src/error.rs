@@ -94,6 +94,9 @@ mod tests {
     fn says_call_subject_and_reason() {
         let error = SysError::at("open", "/etc/x", Errno::NOENT);
         assert_eq!(error.to_string(), "open /etc/x: no such file or directory");
-        assert_eq!(SysError::new("fork", "", Errno::AGAIN).to_string(), "fork: resource temporarily unavailable");
+        assert_eq!(
+            SysError::new("fork", "", Errno::AGAIN).to_string(),
+            "fork: resource temporarily unavailable"
+        );
     }
 }

@@ -135,7 +135,9 @@ pub fn read_link(path: impl AsRef<Path>) -> Result<PathBuf, SysError> {
 /// Lists the names in a directory, unordered; a missing directory is empty.
 pub fn list(path: impl AsRef<Path>) -> Result<Vec<String>, SysError> {
     let path = path.as_ref();
-    let Some(entries) = absent_is_none(fs::read_dir(path).on("readdir", path))? else { return Ok(Vec::new()) };
+    let Some(entries) = absent_is_none(fs::read_dir(path).on("readdir", path))? else {
+        return Ok(Vec::new());
+    };
     let mut names = Vec::new();
     for entry in entries {
         names.push(entry.on("readdir", path)?.file_name().to_string_lossy().into_owned());

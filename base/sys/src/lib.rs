@@ -3,6 +3,7 @@
 //! All of corten's `unsafe` lives in this crate. Nothing here logs, reads the environment or knows
 //! what a container is.
 
+pub mod bpf;
 pub mod clock;
 pub mod dir;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod mount;
 pub mod process;
 pub mod pty;
 pub mod rlimit;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod title;

@@ -170,9 +170,10 @@ impl Launched {
 
     /// Kills init and reaps it.
     fn abandon(&self) {
-        // Already dead is as good.
-        process::send_signal(&self.pidfd, 9).unwrap_or_default();
-        process::wait(&self.pidfd).map_or((), drop);
+        let ended = process::send_signal(&self.pidfd, 9).and_then(|_| process::wait(&self.pidfd));
+        if let Err(error) = ended {
+            log::warn!("leaving init {}: {error}", self.pid);
+        }
     }
 }
 

@@ -9,4 +9,3 @@ pub mod exec;
 pub mod init;
 pub mod launch;
 pub mod plan;
-pub mod seccomp;

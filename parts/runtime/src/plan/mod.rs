@@ -310,7 +310,7 @@ fn process(
     groups: Vec<String>,
     reaper: bool,
 ) -> Result<ProcessPlan, PlanError> {
-    let set = |names: &[String]| CapSet::from_names(names);
+    let set = |names: &[String]| CapSet::parse_all(names);
     let capabilities = &spec.process.capabilities;
     Ok(ProcessPlan {
         args: spec.process.args.clone(),

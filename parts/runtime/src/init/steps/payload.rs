@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::super::reaper;
 use super::super::user::{self, Identity};
+use crate::capabilities::{self, CapSet};
 use crate::launch::StartFailure;
 use crate::plan::ProcessPlan;
 
@@ -26,7 +27,7 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
         environment.push(format!("HOME={}", identity.home));
     }
     process::close_on_exec_from(3)?;
-    plan.bounding.limit_bounding_set()?;
+    capabilities::limit_bounding(plan.bounding)?;
     if plan.no_new_privileges {
         rustix::thread::set_no_new_privs(true).map_err(|errno| SysError::new("prctl", "NO_NEW_PRIVS", errno))?;
     } else {
@@ -47,8 +48,14 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     Err(explain(exec::replace(&program, &plan.args, &environment), &plan.args))
 }
 
+/// Loads a seccomp program: four bytes of flags, then its instructions. None at all is unconfined.
 fn load_filter(program: &[u8]) -> Result<(), SysError> {
-    if program.is_empty() { Ok(()) } else { corten_sys::seccomp::load(program) }
+    match program.split_first_chunk::<4>() {
+        None => Ok(()),
+        Some((flags, instructions)) => {
+            corten_sys::seccomp::set_mode_filter(instructions, u32::from_le_bytes(*flags))
+        }
+    }
 }
 
 /// Creates the working directory where it is missing and enters it; a path that leaves the root is refused
@@ -91,8 +98,8 @@ fn become_user(plan: &ProcessPlan, identity: &Identity) -> Result<(), SysError> 
     rustix::thread::set_keep_capabilities(true).map_err(|errno| SysError::new("prctl", "KEEPCAPS", errno))?;
     process::become_user(identity.uid, identity.gid, &identity.groups)?;
     rustix::thread::set_keep_capabilities(false).map_err(|errno| SysError::new("prctl", "KEEPCAPS", errno))?;
-    let kept = if identity.uid == 0 { plan.effective } else { crate::capabilities::CapSet::EMPTY };
-    kept.apply()
+    let kept = if identity.uid == 0 { plan.effective } else { CapSet::EMPTY };
+    capabilities::apply(kept, kept, CapSet::EMPTY, CapSet::EMPTY)
 }
 
 /// Finds the program as execvp(3) would, with docker's words for what is wrong.
