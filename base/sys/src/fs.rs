@@ -92,6 +92,12 @@ pub fn sync_parent(path: impl AsRef<Path>) -> Result<(), SysError> {
     rustix::fs::fsync(&directory).on("fsync", parent)
 }
 
+/// Makes a file's data durable.
+pub fn sync_file(path: impl AsRef<Path>) -> Result<(), SysError> {
+    let file = File::open(&path).on("open", &path)?;
+    rustix::fs::fdatasync(&file).on("fdatasync", path)
+}
+
 /// Renames within one file system, replacing the target.
 pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), SysError> {
     fs::rename(&from, to).on("rename", from)

@@ -1,1 +1,75 @@
-//! .
+//! The domain: containers, images, volumes, as docker's users know them, over the store and the runtime.
+//!
+//! No wire format and no terminal: fronts translate. An [`Engine`] owns handles only; what it can do is in the
+//! modules, as functions that take it first.
+
+pub mod containers;
+pub mod error;
+pub mod host;
+mod id_range;
+pub mod launch;
+pub mod volumes;
+
+use std::path::{Path, PathBuf};
+
+use corten_store::Store;
+use corten_sys::{clock, fs};
+
+pub use error::{Error, ErrorKind};
+
+/// Where an engine keeps its state.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Everything that outlives a boot.
+    pub root: PathBuf,
+    /// Everything that does not: on a tmpfs.
+    pub run_root: PathBuf,
+}
+
+/// An open store and run directory.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    store: Store,
+    config: EngineConfig,
+    boot: String,
+    run: PathBuf,
+}
+
+impl Engine {
+    /// Opens (and on first use makes) the directories; drops what an earlier boot left in them.
+    pub fn open(config: EngineConfig) -> Result<Self, Error> {
+        let store = Store::open(&config.root)?;
+        let boot = clock::boot_id()?;
+        let run = config.run_root.join(&boot);
+        if !fs::exists(run.join("containers")) {
+            for directory in ["containers", "exits", "ids"] {
+                fs::create_dir_all(run.join(directory), 0o700)?;
+            }
+            store.discard_other_boots(&boot)?;
+        }
+        Ok(Self { store, config, boot, run })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where this engine was opened.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    pub(crate) fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// The volatile directory of a container.
+    pub(crate) fn run_dir(&self, id: &str) -> PathBuf {
+        self.run.join("containers").join(id)
+    }
+}

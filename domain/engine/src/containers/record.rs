@@ -1,0 +1,125 @@
+//! The record of a container: what it was asked to be and what that came to, fixed when it is created.
+
+use std::path::PathBuf;
+
+use corten_spec::ImageId;
+use corten_spec::digest::DiffId;
+use corten_sys::fs;
+use serde::{Deserialize, Serialize};
+
+use super::spec::{ContainerSpec, MountKind, Share};
+use crate::{Engine, Error};
+
+/// The name of the record in a container's directory.
+const FILE: &str = "container.json";
+
+/// Everything a start needs, in one read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    pub version: u32,
+    pub id: String,
+    pub name: String,
+    /// Nanoseconds since 1970.
+    pub created: i64,
+    pub image: ImageId,
+    pub spec: ContainerSpec,
+    /// Topmost first.
+    pub layers: Vec<DiffId>,
+    /// The highest id that a layer's file belongs to.
+    pub highest_id: u32,
+    pub process: ProcessRecord,
+    /// All mounts: the user's, then the image's volumes.
+    pub mounts: Vec<MountRecord>,
+    pub hostname: String,
+    pub stop_signal: i32,
+    /// Labels of the image and the user's.
+    pub labels: std::collections::BTreeMap<String, String>,
+    pub exposed_ports: Vec<String>,
+    /// Started by a boot or a restart policy only while this is false.
+    pub stopped_by_user: bool,
+}
+
+/// The process, image and flags taken together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    pub entrypoint: Vec<String>,
+    pub command: Vec<String>,
+    pub env: Vec<String>,
+    pub workdir: String,
+    pub user: String,
+}
+
+/// A mount with everything decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountRecord {
+    pub target: String,
+    pub read_only: bool,
+    pub source: MountKind,
+    /// The path on the host; empty for a tmpfs.
+    pub path: PathBuf,
+    /// The lower directories of an image mount, topmost first.
+    pub layers: Vec<DiffId>,
+    /// A volume made for this container alone.
+    pub anonymous: bool,
+    /// The image's content is copied into it at the first start.
+    pub populate: bool,
+}
+
+impl ProcessRecord {
+    /// The arguments, program first.
+    pub fn args(&self) -> Vec<String> {
+        self.entrypoint.iter().chain(&self.command).cloned().collect()
+    }
+}
+
+impl ContainerRecord {
+    /// The container's directory: kept, or gone with the boot.
+    pub fn directory(&self, engine: &Engine) -> PathBuf {
+        if self.spec.auto_remove {
+            engine.store().scratch_dir(engine.boot(), &self.id)
+        } else {
+            engine.store().container_dir(&self.id)
+        }
+    }
+
+    /// The ids of containers whose namespaces it joins.
+    pub fn joins(&self) -> Vec<&str> {
+        let modes = &self.spec.namespaces;
+        [&modes.pid, &modes.ipc]
+            .into_iter()
+            .filter_map(|share| match share {
+                Share::Container(id) => Some(id.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Writes the record, visible whole but not yet durable ([`ContainerRecord::sync`]).
+    pub(crate) fn save(&self, engine: &Engine) -> Result<(), Error> {
+        Ok(fs::write_atomic(self.directory(engine).join(FILE), &corten_store::record::render(self))?)
+    }
+
+    /// Makes the record and its name durable, where it is to outlive the boot.
+    pub(crate) fn sync(&self, engine: &Engine) -> Result<(), Error> {
+        if self.spec.auto_remove {
+            return Ok(());
+        }
+        let directory = self.directory(engine);
+        fs::sync_file(directory.join(FILE))?;
+        for path in [directory.join(FILE), directory, engine.store().path("containers/names/-")] {
+            fs::sync_parent(path)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a container's record by its whole id.
+    pub(crate) fn load(engine: &Engine, id: &str) -> Result<Option<Self>, Error> {
+        let store = engine.store();
+        for directory in [store.container_dir(id), store.scratch_dir(engine.boot(), id)] {
+            if let Some(record) = corten_store::record::load(&directory.join(FILE))? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,226 @@
+//! What a user asked a container to be: the flags of run and create, parsed, before any image is looked at.
+
+use std::collections::BTreeMap;
+
+use corten_runtime::cgroups::Resources;
+use serde::{Deserialize, Serialize};
+
+/// A container as asked for. Empty and `None` mean "as the image, or docker's default, has it".
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerSpec {
+    pub image: String,
+    pub name: Option<String>,
+    pub command: Vec<String>,
+    /// `Some` with an empty list resets the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// `NAME=value`, or `NAME` alone to unset.
+    pub env: Vec<String>,
+    pub user: Option<String>,
+    pub groups: Vec<String>,
+    pub workdir: Option<String>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub extra_hosts: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub exposed_ports: Vec<String>,
+    pub tty: bool,
+    pub stdin: bool,
+    /// Close the payload's input when the first client that gave some leaves.
+    pub stdin_once: bool,
+    pub auto_remove: bool,
+    pub restart: Restart,
+    pub stop_signal: Option<String>,
+    /// Seconds; negative waits for ever.
+    pub stop_timeout: Option<i64>,
+    pub read_only: bool,
+    pub init: bool,
+    pub mounts: Vec<MountSpec>,
+    pub volumes_from: Vec<String>,
+    pub resources: Resources,
+    pub cgroup_parent: Option<String>,
+    pub oom_score_adj: Option<i32>,
+    pub ulimits: Vec<Ulimit>,
+    /// Bytes.
+    pub shm_size: Option<u64>,
+    pub sysctls: BTreeMap<String, String>,
+    pub devices: Vec<DeviceSpec>,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub privileged: bool,
+    pub security: SecurityOptions,
+    pub network: NetworkMode,
+    pub namespaces: NamespaceModes,
+    pub log: LogSpec,
+}
+
+/// docker's restart policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Restart {
+    #[default]
+    No,
+    OnFailure(u64),
+    Always,
+    UnlessStopped,
+}
+
+/// One mount of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    pub target: String,
+    pub read_only: bool,
+    pub source: MountKind,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountKind {
+    Bind {
+        path: String,
+        /// `-v` makes a missing source directory, `--mount` refuses it.
+        create: bool,
+        recursive: bool,
+        propagation: Option<String>,
+    },
+    Volume {
+        /// `None` makes an anonymous one.
+        name: Option<String>,
+        no_copy: bool,
+        subpath: Option<String>,
+        labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
+    },
+    Tmpfs {
+        /// Options for the file system, as mount(8) has them.
+        options: Vec<String>,
+    },
+    Image {
+        reference: String,
+        subpath: Option<String>,
+    },
+}
+
+/// One `--ulimit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    pub name: String,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// One `--device`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSpec {
+    pub host: String,
+    pub container: String,
+    /// Of `r`, `w` and `m`.
+    pub access: String,
+}
+
+/// `--security-opt`, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SecurityOptions {
+    pub no_new_privileges: bool,
+    pub seccomp: Seccomp,
+    /// Neither masked nor read-only paths.
+    pub unmasked: bool,
+    pub apparmor: Option<String>,
+}
+
+/// Which seccomp profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seccomp {
+    #[default]
+    Builtin,
+    Unconfined,
+    /// The text of a profile in docker's JSON.
+    Custom(String),
+}
+
+/// `--network`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkMode {
+    #[default]
+    None,
+    Host,
+}
+
+/// Which namespaces are shared with whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NamespaceModes {
+    /// `--userns=host`.
+    pub user_host: bool,
+    pub uts_host: bool,
+    pub cgroup_host: bool,
+    pub pid: Share,
+    pub ipc: Share,
+}
+
+/// A namespace of one's own, the host's, or another container's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Share {
+    #[default]
+    Private,
+    Host,
+    /// By id.
+    Container(String),
+}
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpec {
+    pub driver: LogDriver,
+    /// As given, for inspect.
+    pub options: BTreeMap<String, String>,
+    /// Bytes; 0 never rotates.
+    pub max_size: u64,
+    pub max_files: u64,
+}
+
+impl Default for LogSpec {
+    /// Rotated by default, so that no log fills the disk unseen.
+    fn default() -> Self {
+        Self { driver: LogDriver::JsonFile, options: BTreeMap::new(), max_size: 16 << 20, max_files: 4 }
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogDriver {
+    JsonFile,
+    None,
+}
+
+impl LogDriver {
+    /// docker's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::None => "none",
+        }
+    }
+}
+
+impl ContainerSpec {
+    /// Whether root in the container is root on the host, and by which of the user's choices.
+    ///
+    /// Ids of the host are only used where the container shares what belongs to them (architecture D11).
+    pub fn host_ids(&self) -> Option<&'static str> {
+        if self.namespaces.user_host {
+            Some("--userns=host")
+        } else if self.privileged {
+            Some("--privileged")
+        } else if self.network == NetworkMode::Host {
+            Some("--network=host")
+        } else if self.namespaces.pid == Share::Host {
+            Some("--pid=host")
+        } else if self.namespaces.ipc == Share::Host {
+            Some("--ipc=host")
+        } else {
+            None
+        }
+    }
+}

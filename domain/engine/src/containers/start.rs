@@ -1,0 +1,217 @@
+//! Starting a container from its record.
+
+use std::os::unix::net::UnixStream;
+
+use corten_monitor::keeper::next_backoff_ms;
+use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
+use corten_runtime::launch::encode_init;
+use corten_runtime::plan::{Plan, PlanInput, RootfsSource};
+use corten_sys::{Errno, fs};
+
+use super::record::ContainerRecord;
+use super::spec::{LogDriver, Restart};
+use super::{oci_spec, seccomp_cache, state};
+use crate::error::{Error, ErrorKind};
+use crate::host::HostFacts;
+use crate::id_range::{self, Lease};
+use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
+use crate::{Engine, containers};
+
+/// Why a container is started, and who is attached from the beginning.
+#[derive(Debug, Default)]
+pub struct StartOptions {
+    /// The worker's end of a client's connection ([`corten_monitor::attach::Client`]).
+    pub client: Option<UnixStream>,
+    /// The restart policy starts it, not a user.
+    pub by_policy: bool,
+    /// The record was just written and has to become durable before the start is reported.
+    pub sync_record: bool,
+}
+
+/// Starts a container that does not run. On failure nothing of the attempt is left but the container itself.
+pub fn start(
+    engine: &Engine,
+    record: &ContainerRecord,
+    keeper: Keeper,
+    options: StartOptions,
+) -> Result<Running, Error> {
+    let prepared = prepare(engine, record, &options)?;
+    let undo = prepared.lease.clone();
+    let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, || {
+        if options.sync_record { record.sync(engine) } else { Ok(()) }
+    });
+    started.inspect_err(|_| {
+        // The keeper cleans up after a failed start; where it died first, this does.
+        id_range::release(&undo.map(|lease| lease.claims).unwrap_or_default());
+        fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
+    })
+}
+
+struct Prepared {
+    order: Order,
+    cgroup: CgroupOrder,
+    lease: Option<Lease>,
+}
+
+fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) -> Result<Prepared, Error> {
+    let run_dir = engine.run_dir(&record.id);
+    match fs::create_dir(&run_dir, 0o711) {
+        Err(error) if error.errno() == Errno::EXIST => {}
+        other => other?,
+    }
+    fs::remove_file(run_dir.join(run_state::STOPPING))?;
+    let facts = HostFacts::read()?;
+    let host_ids = record.spec.host_ids().is_some();
+    let joined = join_targets(engine, record)?;
+    let lease = match (host_ids, &joined.ids) {
+        (true, _) | (false, Some(_)) => None,
+        (false, None) => Some(id_range::lease(engine, &record.id, record.highest_id)?),
+    };
+    let ids = lease.as_ref().map(|lease| lease.range).or(joined.ids);
+    let guard = lease.clone();
+    let built = build(engine, record, options, &facts, ids, joined);
+    let (order, cgroup) = built.inspect_err(|_| {
+        id_range::release(&guard.map(|lease| lease.claims).unwrap_or_default());
+        fs::remove_dir_all(&run_dir).unwrap_or_default();
+    })?;
+    Ok(Prepared { order, cgroup, lease })
+}
+
+/// Namespaces of other containers that this one joins.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    pub(crate) namespaces: Vec<(corten_spec::runtime::NamespaceKind, i32)>,
+    pub(crate) ids: Option<corten_runtime::plan::IdRange>,
+}
+
+fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Error> {
+    use super::spec::Share;
+    use corten_spec::runtime::NamespaceKind;
+    let modes = &record.spec.namespaces;
+    let mut joined = Joined::default();
+    let shares = [(NamespaceKind::Pid, &modes.pid), (NamespaceKind::Ipc, &modes.ipc)];
+    for (kind, share) in shares {
+        let Share::Container(id) = share else { continue };
+        let other = containers::load(engine, id)?;
+        let current = state::read(engine, &other)?;
+        let Some(run) = current.run.as_ref().filter(|_| current.is_running()) else {
+            return Err(Error::conflict(format!("cannot join the namespaces of container {id}: it is not running")));
+        };
+        if other.spec.host_ids().is_none() && joined.namespaces.is_empty() {
+            // The user namespace first: it owns the others.
+            joined.namespaces.push((NamespaceKind::User, run.init.pid));
+            joined.ids = Some(read_id_range(run.init.pid)?);
+        }
+        joined.namespaces.push((kind, run.init.pid));
+    }
+    Ok(joined)
+}
+
+fn read_id_range(pid: i32) -> Result<corten_runtime::plan::IdRange, Error> {
+    let text = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
+    let mut fields = text.split_whitespace().skip(1).map(str::parse);
+    match (fields.next(), fields.next()) {
+        (Some(Ok(base)), Some(Ok(size))) => Ok(corten_runtime::plan::IdRange { base, size }),
+        _ => Err(Error::new(ErrorKind::Internal, format!("process {pid} has no id mapping"))),
+    }
+}
+
+fn build(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StartOptions,
+    facts: &HostFacts,
+    ids: Option<corten_runtime::plan::IdRange>,
+    joined: Joined,
+) -> Result<(Order, CgroupOrder), Error> {
+    let run_dir = engine.run_dir(&record.id);
+    let directory = record.directory(engine);
+    oci_spec::files::write(&run_dir, record, ids)?;
+    let spec = oci_spec::generate(engine, record, facts, ids)?;
+    let seccomp = seccomp_cache::program(engine, record, facts, &spec)?;
+    let mut lowers: Vec<_> = record.layers.iter().map(|layer| engine.store().layer_tree(layer)).collect();
+    lowers.push(engine.skeleton()?);
+    let input = PlanInput {
+        rootfs: RootfsSource {
+            lowers,
+            writable: Some(directory.join("rw")),
+            volatile: record.spec.auto_remove,
+        },
+        staging: run_dir.clone(),
+        join: joined.namespaces,
+        user: record.process.user.clone(),
+        groups: record.spec.groups.clone(),
+        join_cgroups: !facts.cgroups.is_v2(),
+        reaper: record.spec.init,
+        populate: record.mounts.iter().filter(|mount| mount.populate).map(|mount| mount.target.clone()).collect(),
+    };
+    let plan = Plan::new(&spec, input).map_err(|error| Error::invalid(crate::error::with_causes(&error)))?;
+    let parent = record.spec.cgroup_parent.clone().unwrap_or_else(|| "corten".to_owned());
+    let cgroup = CgroupOrder {
+        layout: facts.cgroups.clone(),
+        parent,
+        id: record.id.clone(),
+        resources: oci_spec::resources::of(record, &directory)?,
+    };
+    let last = exits::read(&state::exits_path(engine, record))?;
+    let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
+    let order = Order {
+        id: record.id.clone(),
+        exits: state::exits_path(engine, record),
+        terminal: record.spec.tty,
+        stdin: record.spec.stdin,
+        stdin_once: record.spec.stdin_once,
+        volatile: record.spec.auto_remove,
+        client: options.client.is_some(),
+        owner: plan.launch.owner,
+        log: log_order(record, &directory),
+        restart: restart_policy(record.spec.restart),
+        restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
+        backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
+        generation: last.map_or(1, |last| last.generation + 1),
+        launch: to_json(&launch),
+        init: encode_init(&plan.init, &seccomp),
+        clean: to_json(&clean_blob(engine, record, &cgroup)),
+        run_dir,
+    };
+    Ok((order, cgroup))
+}
+
+fn clean_blob(engine: &Engine, record: &ContainerRecord, cgroup: &CgroupOrder) -> CleanBlob {
+    let remove = record.spec.auto_remove.then(|| RemoveBlob {
+        name: record.name.clone(),
+        directory: record.directory(engine),
+        volumes: containers::anonymous_volumes(record),
+    });
+    CleanBlob {
+        root: engine.config().root.clone(),
+        run_root: engine.config().run_root.clone(),
+        cgroup: format!("{}/{}", cgroup.parent.trim_matches('/'), cgroup.id),
+        id_claims: id_range::claims_of(engine, &record.id),
+        remove,
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
+    // Structs of numbers, strings and paths: there is nothing serde_json refuses but a path that is not UTF-8,
+    // and those are refused when the container is created.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn log_order(record: &ContainerRecord, directory: &std::path::Path) -> Option<LogOrder> {
+    let log = &record.spec.log;
+    (log.driver == LogDriver::JsonFile).then(|| LogOrder {
+        path: directory.join(format!("{}-json.log", record.id)),
+        max_size: log.max_size,
+        max_files: log.max_files,
+    })
+}
+
+fn restart_policy(restart: Restart) -> RestartPolicy {
+    match restart {
+        Restart::No => RestartPolicy::No,
+        Restart::OnFailure(limit) => RestartPolicy::OnFailure(limit),
+        Restart::Always => RestartPolicy::Always,
+        Restart::UnlessStopped => RestartPolicy::UnlessStopped,
+    }
+}

@@ -1,0 +1,109 @@
+//! What a container is doing: derived from records and the kernel, never stored (architecture D5).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use corten_monitor::exits::{self, ExitRecord};
+use corten_monitor::state::{self, RunState};
+use corten_sys::fs;
+use rustix::fs::FlockOperation;
+
+use super::record::ContainerRecord;
+use crate::{Engine, Error};
+
+/// docker's words for a container's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Created,
+    Running,
+    Restarting,
+    Exited,
+}
+
+impl Status {
+    /// As `inspect` and filters spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+        }
+    }
+}
+
+/// The state of a container at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerState {
+    pub status: Status,
+    /// While it runs, or waits for its restart.
+    pub run: Option<RunState>,
+    /// How the last run ended.
+    pub exit: Option<ExitRecord>,
+}
+
+impl ContainerState {
+    /// Says whether a process of the container runs.
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Running
+    }
+}
+
+/// Reads the state. A run that is just ending is waited for (a few milliseconds), so that its code is known.
+pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState, Error> {
+    let run_dir = engine.run_dir(&record.id);
+    loop {
+        let run = RunState::read(&run_dir)?;
+        let exit = exits::read(&exits_path(engine, record))?;
+        let Some(run) = run else {
+            let status = if exit.is_some() { Status::Exited } else { Status::Created };
+            return Ok(ContainerState { status, run: None, exit });
+        };
+        if run.restarting && run.keeper.is_alive() {
+            return Ok(ContainerState { status: Status::Restarting, run: Some(run), exit });
+        }
+        if run.init.is_alive() {
+            return Ok(ContainerState { status: Status::Running, run: Some(run), exit });
+        }
+        let recorded = exit.is_some_and(|exit| exit.generation >= run.generation);
+        if recorded || !run.keeper.is_alive() {
+            return Ok(ContainerState { status: Status::Exited, run: None, exit });
+        }
+        wait_for_end(engine, &record.id)?;
+    }
+}
+
+/// Blocks until the keeper of the current run has written the exit record, or has died.
+pub(crate) fn wait_for_end(engine: &Engine, id: &str) -> Result<(), Error> {
+    let path = engine.run_dir(id).join(state::ALIVE);
+    let Some(file) = fs::absent_is_none(fs::open(&path))? else { return Ok(()) };
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockShared))
+        .map_err(|errno| Error::from(corten_sys::SysError::at("flock", &path, errno)))
+}
+
+/// Blocks until the keeper has gone altogether, with everything cleaned up; false when the time is over.
+pub(crate) fn wait_for_keeper(run: &RunState, timeout: Duration) -> Result<bool, Error> {
+    match run.keeper.open() {
+        Some(pidfd) => Ok(corten_sys::clock::wait_readable(&pidfd, Some(timeout))?),
+        None => Ok(true),
+    }
+}
+
+/// Where a container's exits are recorded.
+pub(crate) fn exits_path(engine: &Engine, record: &ContainerRecord) -> PathBuf {
+    if record.spec.auto_remove {
+        engine.run().join("exits").join(&record.id)
+    } else {
+        record.directory(engine).join("exits")
+    }
+}
+
+/// Says whether the container with this id has no process left, neither its own nor a keeper's.
+pub(crate) fn is_over(engine: &Engine, id: &str) -> bool {
+    match RunState::read(&engine.run_dir(id)) {
+        Ok(Some(run)) => !run.init.is_alive() && !run.keeper.is_alive(),
+        // A start in progress has a directory but no record yet.
+        Ok(None) => !fs::exists(engine.run_dir(id)),
+        Err(_) => false,
+    }
+}

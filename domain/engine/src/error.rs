@@ -1,0 +1,121 @@
+//! The domain's one error: kind, message, hints. Each front has one table from the kind to its own codes.
+
+use std::fmt;
+
+use corten_runtime::launch::StartFailure;
+use corten_store::StoreError;
+use corten_sys::SysError;
+
+/// What sort of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    NotFound,
+    Conflict,
+    InvalidArgument,
+    Denied,
+    Unsupported,
+    Unavailable,
+    Corrupt,
+    Internal,
+    /// The container's command could not be started; docker's exit code for it.
+    NotStarted(u8),
+}
+
+/// A failure as the user is told it: one line, and what may help.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Error {
+    /// A failure of the given kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Conflict, message)
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// Adds what the user may try next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<SysError> for Error {
+    fn from(error: SysError) -> Self {
+        Self::new(ErrorKind::Internal, error.to_string())
+    }
+}
+
+impl From<StartFailure> for Error {
+    fn from(failure: StartFailure) -> Self {
+        Self::new(ErrorKind::NotStarted(failure.code), failure.message)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Sys(_) => ErrorKind::Internal,
+            StoreError::Format { .. } | StoreError::Record { .. } => ErrorKind::Corrupt,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, with_causes(&error))
+    }
+}
+
+/// The message of an error and of its causes, joined by colons.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Error {
+    /// An internal failure with all its causes in the message.
+    pub(crate) fn from_cause(error: &dyn std::error::Error) -> Self {
+        Self::new(ErrorKind::Internal, with_causes(error))
+    }
+}

@@ -1,0 +1,295 @@
+//! Starting a container: the early clone that becomes its keeper, and what the keeper calls back.
+//!
+//! Order (architecture D3): [`Keeper::spawn`] before anything is parsed, while the heap is clean; the command
+//! then makes the plan and sends it; cgroup v1 limits are written while init builds its root.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use corten_monitor::keeper::{self, Reply};
+use corten_monitor::{Failure, Hooks, Launching, Order};
+use corten_runtime::cgroups::{Cgroup, Layout, Resources};
+use corten_runtime::launch::{Inheritance, Launched, StartFailure, launch};
+use corten_runtime::plan::LaunchPlan;
+use corten_store::Store;
+use corten_sys::process::{self, Cloned, Pid};
+use corten_sys::{SysError, exec, fs, socket};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::id_range;
+
+/// The first argument of the internal entry that starts a container again.
+pub const START_OVER: &str = "corten-start-over";
+
+/// A keeper that waits for its order.
+#[derive(Debug)]
+pub struct Keeper {
+    socket: UnixStream,
+}
+
+impl Keeper {
+    /// Clones the keeper off this process, which must have one thread and, for the memory's sake, no heap yet.
+    pub fn spawn() -> Result<Self, SysError> {
+        let (ours, theirs) = socket::pair()?;
+        match process::clone(0, None)? {
+            Cloned::Parent { .. } => Ok(Self { socket: ours }),
+            Cloned::Child => {
+                drop(ours);
+                let result = keeper::run(theirs, &EngineHooks);
+                process::exit_now(i32::from(result.is_err()))
+            }
+        }
+    }
+
+    /// Turns this process itself into the keeper and runs `plan` in a child that talks to it: how a keeper
+    /// starts its container again under the same pid. Never returns.
+    pub fn become_with(plan: impl FnOnce(Self) -> i32) -> ! {
+        let code = match socket::pair().and_then(|(ours, theirs)| Ok((ours, theirs, process::clone(0, None)?))) {
+            Ok((ours, theirs, Cloned::Child)) => {
+                drop(theirs);
+                plan(Self { socket: ours })
+            }
+            Ok((ours, theirs, Cloned::Parent { .. })) => {
+                drop(ours);
+                i32::from(keeper::run(theirs, &EngineHooks).is_err())
+            }
+            Err(_) => 1,
+        };
+        process::exit_now(code)
+    }
+
+    /// Sends the order and prepares the cgroup; returns when the payload runs.
+    pub(crate) fn start(
+        self,
+        order: &Order,
+        cgroup: &CgroupOrder,
+        client: Option<UnixStream>,
+        meanwhile: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<Running, Error> {
+        let bytes = order.encode();
+        if cgroup.layout.is_v2() {
+            let made = cgroup.create()?;
+            let directory = made.dir_fd().map_err(|error| Error::from_cause(&error))?;
+            let fds = directory.iter().map(AsFd::as_fd).chain(client.iter().map(AsFd::as_fd));
+            socket::send(&self.socket, &bytes, &fds.collect::<Vec<_>>())?;
+        } else {
+            let (ours, theirs) = socket::pair()?;
+            let fds = [theirs.as_fd()].into_iter().chain(client.iter().map(AsFd::as_fd));
+            socket::send(&self.socket, &bytes, &fds.collect::<Vec<_>>())?;
+            drop(theirs);
+            cgroup.deliver(&ours)?;
+        }
+        drop(client);
+        meanwhile()?;
+        match Reply::receive(&self.socket)? {
+            Some(Reply::Started { pid }) => Ok(Running { socket: self.socket, pid }),
+            Some(Reply::Failed(failure)) => {
+                Err(Error::new(ErrorKind::NotStarted(failure.code), failure.message))
+            }
+            Some(Reply::Exited { .. }) | None => {
+                Err(Error::new(ErrorKind::Internal, "the keeper of the container died before it had started"))
+            }
+        }
+    }
+}
+
+/// A started container, from the starting command's side.
+#[derive(Debug)]
+pub struct Running {
+    socket: UnixStream,
+    /// The payload's pid on the host.
+    pub pid: i32,
+}
+
+impl Running {
+    /// Waits for the end of this run: its exit code, 128 + n for a signal.
+    pub fn wait(&self) -> Result<i32, Error> {
+        match Reply::receive(&self.socket)? {
+            Some(Reply::Exited { code, .. }) => Ok(code),
+            _ => Err(Error::new(ErrorKind::Internal, "the keeper of the container died")),
+        }
+    }
+
+    /// Becomes readable when the container has ended.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The cgroup to make for a start.
+#[derive(Debug)]
+pub(crate) struct CgroupOrder {
+    pub(crate) layout: Layout,
+    pub(crate) parent: String,
+    pub(crate) id: String,
+    pub(crate) resources: Resources,
+}
+
+impl CgroupOrder {
+    fn create(&self) -> Result<Cgroup, Error> {
+        Cgroup::create(&self.layout, &self.parent, &self.id, &self.resources)
+            .map_err(|error| Error::from_cause(&error))
+    }
+
+    /// Makes the cgroup and passes its `tasks` files to init, or the reason why there are none.
+    fn deliver(&self, channel: &UnixStream) -> Result<(), Error> {
+        let files = self.create().and_then(|cgroup| {
+            cgroup.tasks_files().map_err(|error| Error::from_cause(&error))
+        });
+        let (text, files) = match files {
+            Ok(files) => (String::new(), files),
+            Err(error) => (error.to_string(), Vec::new()),
+        };
+        let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        // An init that has failed meanwhile does not listen; the keeper reports why.
+        socket::send(channel, text.as_bytes(), &fds).unwrap_or_default();
+        Ok(())
+    }
+}
+
+/// What the keeper's launch needs, opaque to the monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaunchBlob {
+    pub(crate) plan: LaunchPlan,
+    pub(crate) v2: bool,
+}
+
+/// What the keeper's clean-up needs, opaque to the monitor.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct CleanBlob {
+    pub(crate) root: PathBuf,
+    pub(crate) run_root: PathBuf,
+    pub(crate) cgroup: String,
+    pub(crate) id_claims: Vec<PathBuf>,
+    /// Set where the container is removed with its end.
+    pub(crate) remove: Option<RemoveBlob>,
+}
+
+/// What goes with a container.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct RemoveBlob {
+    pub(crate) name: String,
+    pub(crate) directory: PathBuf,
+    pub(crate) volumes: Vec<String>,
+}
+
+struct EngineHooks;
+
+struct EngineLaunch(Launched);
+
+impl Launching for EngineLaunch {
+    fn pid(&self) -> Pid {
+        self.0.pid
+    }
+
+    fn pidfd(&self) -> &OwnedFd {
+        &self.0.pidfd
+    }
+
+    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
+        self.0.wait_exec().map_err(failure)
+    }
+}
+
+fn failure(failure: StartFailure) -> Failure {
+    Failure { message: failure.message, code: failure.code }
+}
+
+impl Hooks for EngineHooks {
+    fn launch(
+        &self,
+        order: &Order,
+        stdio: Vec<OwnedFd>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Box<dyn Launching>, Failure> {
+        let wrong = |error: serde_json::Error| Failure { message: format!("launch plan: {error}"), code: 125 };
+        let blob: LaunchBlob = serde_json::from_slice(&order.launch).map_err(wrong)?;
+        let cgroup_fd = fds.into_iter().next();
+        let (cgroup, channel) = if blob.v2 { (cgroup_fd, None) } else { (None, cgroup_fd) };
+        let inheritance = Inheritance {
+            plan: &order.init,
+            stdio,
+            cgroup_socket: channel,
+            cgroup: cgroup.as_ref().map(AsFd::as_fd),
+        };
+        let launched = launch(&blob.plan, inheritance).map_err(failure)?;
+        Ok(Box::new(EngineLaunch(launched)))
+    }
+
+    fn oom_killed(&self, order: &Order) -> bool {
+        cgroup_of(order).is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > 0))
+    }
+
+    fn release(&self, order: &Order) {
+        let Some(blob) = clean_blob(order) else { return };
+        let Some(remove) = &blob.remove else { return };
+        if let Ok(store) = Store::open(&blob.root) {
+            let mut results = vec![store.release_name(&remove.name, &order.id).map(|()| true)];
+            results.push(store.discard(&remove.directory));
+            results.extend(remove.volumes.iter().map(|volume| store.remove_volume(volume)));
+            for error in results.into_iter().filter_map(Result::err) {
+                log::warn!("removing container {}: {error}", order.id);
+            }
+        }
+    }
+
+    fn clean(&self, order: &Order) {
+        if let Some(cgroup) = cgroup_of(order)
+            && let Err(error) = cgroup.kill_all(PATIENCE).and_then(|()| cgroup.remove(PATIENCE))
+        {
+            log::warn!("leaving cgroup {}: {error}", cgroup.path());
+        }
+        let Some(blob) = clean_blob(order) else { return };
+        id_range::release(&blob.id_claims);
+        if let Err(error) = fs::remove_dir_all(&order.run_dir) {
+            log::warn!("leaving {}: {error}", order.run_dir.display());
+        }
+        if blob.remove.is_some()
+            && let Ok(store) = Store::open(&blob.root)
+            && let Err(error) = store.empty_trash()
+        {
+            log::warn!("leaving trash: {error}");
+        }
+    }
+
+    fn start_over(&self, order: &Order) -> SysError {
+        let Some(blob) = clean_blob(order) else {
+            return SysError::new("restart", &order.id, corten_sys::Errno::INVAL);
+        };
+        self.clean_for_restart(order, &blob);
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let arguments =
+            [START_OVER.to_owned(), text(&blob.root), text(&blob.run_root), order.id.clone()];
+        match fs::open("/proc/self/exe") {
+            Ok(program) => exec::replace_with(&program, &arguments),
+            Err(error) => error,
+        }
+    }
+}
+
+impl EngineHooks {
+    /// Gives back what the next start takes anew. The run directory stays: it says that a restart is on its way.
+    fn clean_for_restart(&self, order: &Order, blob: &CleanBlob) {
+        if let Some(cgroup) = cgroup_of(order)
+            && let Err(error) = cgroup.kill_all(PATIENCE).and_then(|()| cgroup.remove(PATIENCE))
+        {
+            log::warn!("leaving cgroup {}: {error}", cgroup.path());
+        }
+        id_range::release(&blob.id_claims);
+    }
+}
+
+/// How long the last processes of a container may take to die.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn clean_blob(order: &Order) -> Option<CleanBlob> {
+    serde_json::from_slice(&order.clean).ok()
+}
+
+fn cgroup_of(order: &Order) -> Option<Cgroup> {
+    let layout = Layout::detect().ok()?;
+    Cgroup::open(layout, &clean_blob(order)?.cgroup).ok()
+}
