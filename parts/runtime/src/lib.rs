@@ -1,2 +1,3 @@
 //! .
+pub mod capabilities;
 pub mod cgroups;
