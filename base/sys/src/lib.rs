@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod dir;
 pub mod error;
 pub mod fs;
+pub mod seccomp;
 
 pub use dir::Dir;
 pub use error::{Errno, SysError};
