@@ -9,3 +9,4 @@ pub mod exec;
 pub mod init;
 pub mod launch;
 pub mod plan;
+pub mod seccomp;

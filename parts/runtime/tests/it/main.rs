@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod cgroups;
+mod seccomp;
