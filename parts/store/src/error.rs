@@ -1,8 +1,16 @@
 //! The store's error: what was tried, on what, and the cause.
 
+use std::io;
 use std::path::PathBuf;
 
+use corten_spec::image_config::ImageConfigError;
+use corten_spec::manifest::ManifestError;
+use corten_spec::{DiffId, Digest, ImageId};
 use corten_sys::SysError;
+
+use crate::images::ImageError;
+use crate::layers::{ApplyError, RecipeError};
+use crate::tar::TarError;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,4 +25,52 @@ pub enum StoreError {
     /// A record on disk is not what corten writes.
     #[error("record {}: {source}", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
+    /// What was asked of images and their references cannot be had.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// An archive is no layer.
+    #[error("unpack {what}: {source}")]
+    Apply { what: String, source: ApplyError },
+    /// A stream could not be read or decompressed.
+    #[error("read {what}: {source}")]
+    Input { what: String, source: io::Error },
+    /// Writing to the caller's stream failed.
+    #[error("write the archive: {0}")]
+    Output(#[source] io::Error),
+    /// A blob's bytes are not what its name says.
+    #[error("blob {expected} has content with the digest {found}")]
+    DigestMismatch { expected: Digest, found: Digest },
+    /// A blob has another size than its descriptor says.
+    #[error("blob {digest} has {found} bytes instead of {expected}")]
+    SizeMismatch { digest: Digest, expected: u64, found: u64 },
+    /// A layer's uncompressed tar is not what the config says.
+    #[error("layer {expected} has content with the diff id {found}")]
+    DiffIdMismatch { expected: DiffId, found: DiffId },
+    /// A layer's tree is not what was once unpacked.
+    #[error("layer {diff_id} was changed on disk: its tar now has the digest {found}")]
+    LayerChanged { diff_id: DiffId, found: Digest },
+    /// A layer's tar could not be regenerated.
+    #[error("regenerate layer {diff_id}: {source}")]
+    Regenerate { diff_id: DiffId, source: RecipeError },
+    /// A blob that a record refers to is gone.
+    #[error("blob {0} is missing from the store")]
+    BlobMissing(Digest),
+    /// A layer that a record refers to is gone.
+    #[error("layer {0} is missing from the store")]
+    LayerMissing(DiffId),
+    /// The archive as a whole is not what `load` reads.
+    #[error("archive: {0}")]
+    Archive(String),
+    /// The archive's own tar is malformed.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// A manifest or an index is malformed.
+    #[error("{what}: {source}")]
+    Manifest { what: String, source: ManifestError },
+    /// An image config is malformed.
+    #[error("{what}: {source}")]
+    Config { what: String, source: ImageConfigError },
+    /// An image and its archive do not agree.
+    #[error("image {image}: {reason}")]
+    Inconsistent { image: ImageId, reason: String },
 }

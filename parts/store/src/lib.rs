@@ -4,8 +4,15 @@
 //! The layout is the database (architecture §3). Everything below [`Store::root`] is on one file system,
 //! mode 0700, written by rename or link, readable with `cat`.
 
+pub mod blobs;
+pub mod compression;
 pub mod error;
+pub mod images;
+pub mod ingest;
+pub mod layers;
 pub mod lock;
+mod record;
+mod tar;
 pub mod trash;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +20,10 @@ use std::path::{Path, PathBuf};
 use corten_sys::fs;
 
 pub use error::StoreError;
+pub use images::{Image, ImageError, ImportOptions};
+pub use ingest::Lease;
+pub use layers::Layer;
+pub use tar::TarError;
 
 /// The directories of a store, relative to its root, made when it is first opened.
 const LAYOUT: [&str; 10] = [

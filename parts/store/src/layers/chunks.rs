@@ -1,0 +1,121 @@
+//! Bytes from one thread to another in big recycled buffers, with an explicit end.
+
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+/// Big enough that hand-over and system calls cost nothing beside the copying, small enough for a cache.
+pub(crate) const CHUNK: usize = 256 << 10;
+
+enum Message {
+    Data(Vec<u8>),
+    End,
+    Failed(io::Error),
+}
+
+/// The writing end. Dropped without [`ChunkSender::finish`] it makes the reader fail, not end.
+pub(crate) struct ChunkSender {
+    sender: SyncSender<Message>,
+    spare: Receiver<Vec<u8>>,
+}
+
+/// The reading end.
+pub(crate) struct ChunkReader {
+    receiver: Receiver<Message>,
+    spare: Sender<Vec<u8>>,
+    chunk: Vec<u8>,
+    position: usize,
+    ended: bool,
+}
+
+/// Makes a pair that holds at most `depth` chunks.
+pub(crate) fn chunks(depth: usize) -> (ChunkSender, ChunkReader) {
+    let (sender, receiver) = sync_channel(depth);
+    let (spare_sender, spare) = channel();
+    let reader = ChunkReader { receiver, spare: spare_sender, chunk: Vec::new(), position: 0, ended: false };
+    (ChunkSender { sender, spare }, reader)
+}
+
+impl ChunkSender {
+    /// An empty buffer, one that came back where there is one.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+        buffer.clear();
+        buffer
+    }
+
+    /// Hands a buffer over, waiting while the channel is full. `false` where the reader is gone.
+    pub(crate) fn send(&self, chunk: Vec<u8>) -> bool {
+        chunk.is_empty() || self.sender.send(Message::Data(chunk)).is_ok()
+    }
+
+    /// Ends the stream.
+    pub(crate) fn finish(self) {
+        // A reader that is gone needs no end.
+        drop(self.sender.send(Message::End));
+    }
+
+    /// Makes the reader fail with this error.
+    pub(crate) fn fail(self, error: io::Error) {
+        drop(self.sender.send(Message::Failed(error)));
+    }
+}
+
+impl BufRead for ChunkReader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.position == self.chunk.len() && !self.ended {
+            match self.receiver.recv() {
+                Ok(Message::Data(chunk)) => {
+                    let old = std::mem::replace(&mut self.chunk, chunk);
+                    self.position = 0;
+                    if old.capacity() > 0 {
+                        // A sender that is gone needs no buffers.
+                        drop(self.spare.send(old));
+                    }
+                }
+                Ok(Message::End) => self.ended = true,
+                Ok(Message::Failed(error)) => return Err(error),
+                Err(_) => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "its reader stopped")),
+            }
+        }
+        Ok(&self.chunk[self.position..])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.position += count;
+    }
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_only_when_told() {
+        let (sender, mut reader) = chunks(4);
+        assert!(sender.send(b"ab".to_vec()));
+        assert!(sender.send(b"c".to_vec()));
+        sender.finish();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abc");
+
+        let (sender, mut reader) = chunks(1);
+        assert!(sender.send(b"ab".to_vec()));
+        drop(sender);
+        assert_eq!(reader.read_to_string(&mut text).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+
+        let (sender, reader) = chunks(1);
+        drop(reader);
+        assert!(!sender.send(b"ab".to_vec()));
+    }
+}

@@ -1,0 +1,159 @@
+//! Layers: unpacked trees keyed by diff ID, each with the recipe that regenerates its tar.
+//!
+//! `layers/<algorithm>-<hex>/{fs/, layer.json, recipe, kept/}`. A directory there is complete: it was synced
+//! before it got its name.
+
+pub(crate) mod attributes;
+pub(crate) mod chunks;
+pub(crate) mod ingest;
+pub(crate) mod parents;
+pub(crate) mod recipe;
+mod unpack;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use corten_spec::{DiffId, Digest, digest};
+use corten_sys::{Errno, fs};
+use serde::{Deserialize, Serialize};
+
+use crate::ingest::Lease;
+use crate::{Store, StoreError, record};
+
+pub use recipe::RecipeError;
+pub use unpack::ApplyError;
+
+/// The tree's name in a layer's directory.
+pub(crate) const TREE: &str = "fs";
+const RECORD: &str = "layer.json";
+
+/// What is known of a layer without walking it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    pub version: u32,
+    pub diff_id: DiffId,
+    /// Bytes of the uncompressed tar.
+    pub tar_size: u64,
+    pub contents: Contents,
+}
+
+/// What an archive contained.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Bytes of all regular files, as docker counts an image's size.
+    pub size: u64,
+    pub files: u64,
+    pub directories: u64,
+    pub symlinks: u64,
+    pub hard_links: u64,
+    pub devices: u64,
+    pub whiteouts: u64,
+    pub highest_uid: u32,
+    pub highest_gid: u32,
+}
+
+/// A layer in a lease, complete but not yet visible.
+#[derive(Debug)]
+pub(crate) struct PendingLayer {
+    pub(crate) path: PathBuf,
+    pub(crate) layer: Layer,
+}
+
+impl PendingLayer {
+    /// Writes the record of what was unpacked at `path`.
+    pub(crate) fn new(
+        path: PathBuf,
+        diff_id: DiffId,
+        tar_size: u64,
+        contents: Contents,
+    ) -> Result<Self, StoreError> {
+        let layer = Layer { version: 1, diff_id, tar_size, contents };
+        fs::write_atomic(path.join(RECORD), &record::render(&layer))?;
+        Ok(Self { path, layer })
+    }
+}
+
+impl Store {
+    /// The directory of a layer, whether or not it is there.
+    pub fn layer_path(&self, diff_id: &DiffId) -> PathBuf {
+        self.path("layers").join(diff_id.0.file_name())
+    }
+
+    /// The tree of a layer: a lower directory for overlayfs.
+    pub fn layer_tree(&self, diff_id: &DiffId) -> PathBuf {
+        self.layer_path(diff_id).join(TREE)
+    }
+
+    /// Reads a layer's record, or `None` where there is no such layer.
+    pub fn layer(&self, diff_id: &DiffId) -> Result<Option<Layer>, StoreError> {
+        record::load(&self.layer_path(diff_id).join(RECORD))
+    }
+
+    /// Lists the diff IDs of all layers, unordered.
+    pub fn layers(&self) -> Result<Vec<DiffId>, StoreError> {
+        let names = fs::list(self.path("layers"))?;
+        Ok(names.iter().filter_map(|name| Digest::from_file_name(name).ok()).map(DiffId).collect())
+    }
+
+    /// Writes a layer's exact uncompressed tar to `output` and verifies its digest at the end. Blocking.
+    ///
+    /// On an error `output` may have got a part of the bytes.
+    pub fn write_layer_tar(&self, diff_id: &DiffId, output: &mut dyn Write) -> Result<u64, StoreError> {
+        let mut hashing = Hashing { output, hasher: digest::Hasher::new(diff_id.0.algorithm()), size: 0 };
+        recipe::replay(&self.layer_path(diff_id), TREE, &mut hashing)
+            .map_err(|source| StoreError::Regenerate { diff_id: diff_id.clone(), source })?;
+        let (found, size) = (hashing.hasher.finish(), hashing.size);
+        if found != diff_id.0 {
+            return Err(StoreError::LayerChanged { diff_id: diff_id.clone(), found });
+        }
+        Ok(size)
+    }
+
+    /// Gives complete, synced layers their names. One that is already there wins.
+    ///
+    /// The caller holds the images lock, so that none is collected before its image's record is there.
+    pub(crate) fn commit_layers(&self, lease: &Lease, layers: &[PendingLayer]) -> Result<(), StoreError> {
+        debug_assert!(layers.iter().all(|layer| layer.path.starts_with(lease.path())));
+        for pending in layers {
+            let target = self.layer_path(&pending.layer.diff_id);
+            match fs::rename_new(&pending.path, &target) {
+                Err(error) if error.errno() == Errno::EXIST => {}
+                other => other?,
+            }
+        }
+        if !layers.is_empty() {
+            fs::sync_parent(self.path("layers/x"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the directory in which a layer is unpacked.
+pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir(path, 0o700)?;
+    fs::create_dir(path.join(TREE), 0o755)?;
+    Ok(())
+}
+
+struct Hashing<'a> {
+    output: &'a mut dyn Write,
+    hasher: digest::Hasher,
+    size: u64,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        self.output.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.output.flush()
+    }
+}
