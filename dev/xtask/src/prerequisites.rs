@@ -37,7 +37,6 @@ pub(crate) const BUSYBOX: Package =
 pub(crate) const DEBOOTSTRAP: Package = program("debootstrap", "debootstrap");
 pub(crate) const QEMU: Package = program("qemu-system-x86", "qemu-system-x86_64");
 pub(crate) const E2FSPROGS: Package = program("e2fsprogs", "mkfs.ext4");
-pub(crate) const XZ: Package = program("xz-utils", "xz");
 pub(crate) const PYTHON: Package = program("python3", "python3");
 pub(crate) const PYTHON_VENV: Package = program("python3-venv", "python3-venv");
 pub(crate) const CRUN: Package = program("crun", "crun");
