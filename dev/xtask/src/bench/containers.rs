@@ -229,5 +229,5 @@ fn time_run_detached(cli: &Cli, image: &str) -> Result<f64> {
 
 fn time_remove(cli: &Cli, image: &str) -> Result<f64> {
     cli.run(&["-d", "--name", "timed"], image, &["sleep", "1000000"]).stdin(Stdio::null()).read()?;
-    time(cli.cmd(&["rm", "-f", "timed"]))
+    time(cli.remove("timed"))
 }

@@ -9,6 +9,8 @@ use super::bundle;
 use crate::failure::{Failure, Result};
 use crate::shell::Cmd;
 
+const DOCKER_REMOVE: &[&str] = &["rm", "-f"];
+
 /// An engine with docker's command line, in roots of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Cli {
@@ -19,6 +21,8 @@ pub(super) struct Cli {
     env: Vec<(&'static str, PathBuf)>,
     /// With `run` and `create`.
     run: Vec<&'static str>,
+    /// `rm -f` without the ten seconds of grace that podman gives a container first.
+    remove: &'static [&'static str],
     /// What is synced to the disk after writing.
     pub(super) root: PathBuf,
 }
@@ -33,6 +37,7 @@ impl Cli {
             global: Vec::new(),
             env,
             run: vec!["--network", "none"],
+            remove: DOCKER_REMOVE,
             root,
         }
     }
@@ -64,7 +69,15 @@ impl Cli {
             "--ulimit",
             "nproc=1000:1000",
         ];
-        Self { name: "podman", program: "podman".into(), global, env: Vec::new(), run, root }
+        Self {
+            name: "podman",
+            program: "podman".into(),
+            global,
+            env: Vec::new(),
+            run,
+            remove: &["rm", "-f", "-t", "0"],
+            root,
+        }
     }
 
     pub(super) fn docker(socket: &Path, root: &Path) -> Self {
@@ -76,6 +89,7 @@ impl Cli {
             global,
             env: Vec::new(),
             run,
+            remove: DOCKER_REMOVE,
             root: root.to_path_buf(),
         }
     }
@@ -96,6 +110,11 @@ impl Cli {
 
     pub(super) fn create(&self, flags: &[&str], image: &str, args: &[&str]) -> Cmd {
         self.with_run_flags("create", flags, image, args)
+    }
+
+    /// Ends and removes a container.
+    pub(super) fn remove(&self, name: &str) -> Cmd {
+        self.cmd(self.remove).arg(name)
     }
 
     fn with_run_flags(&self, verb: &str, flags: &[&str], image: &str, args: &[&str]) -> Cmd {
@@ -125,7 +144,7 @@ impl<'a> Container<'a> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        let removed = self.cli.cmd(&["rm", "-f", &self.name]).read();
+        let removed = self.cli.remove(&self.name).read();
         if let Err(failure) = removed {
             eprintln!("xtask: leaving a container: {failure}");
         }
