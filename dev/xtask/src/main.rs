@@ -1,2 +1,70 @@
-//! .
-fn main() {}
+//! `cargo xtask VERB`: everything the project does to itself. One module per verb.
+//!
+//! Not shipped, and not linked against the product: what it checks, it checks from outside.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a build tool prints, reads its environment and runs programs; the product's rules fence the product"
+)]
+
+mod bench;
+mod demo;
+mod deny;
+mod elf;
+mod failure;
+mod guest;
+mod prerequisites;
+mod rootfs;
+mod scratch;
+mod shell;
+mod test;
+mod tidy;
+mod ustar;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  demo [--debian]        build corten and show it: hello-world, then a shell in a real root file system
+  test                   everything CI runs; installs what it needs
+  tidy                   layers, closures, headers, file lengths, the unsafe fence, lock size
+  deny                   licences, banned crates and sources of the dependencies (deny.toml)
+  bench [CASE…]          corten beside its peers (--list, --install, --runs N, --peers a,b)
+  guest [-- COMMAND]     run COMMAND in a QEMU guest with Debian's 6.1 kernel and cgroup v2 (--timeout SECONDS)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<ExitCode> {
+    let Some((verb, rest)) = args.split_first() else {
+        eprintln!("{USAGE}");
+        return Ok(ExitCode::from(2));
+    };
+    match verb.as_str() {
+        "demo" => demo::run(rest).map(|()| ExitCode::SUCCESS),
+        "test" => test::run(rest).map(|()| ExitCode::SUCCESS),
+        "tidy" => tidy::run(rest).map(|()| ExitCode::SUCCESS),
+        "deny" => deny::run(rest).map(|()| ExitCode::SUCCESS),
+        "bench" => bench::run(rest),
+        "guest" => guest::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(Failure::new(format!("unknown verb {other:?}; `cargo xtask help` lists them"))),
+    }
+}

@@ -1,0 +1,204 @@
+//! `cargo xtask bench`: corten beside its peers, like with like.
+//!
+//! Fresh stores on one file system, entrants taking turns, the sync to the disk inside every timing that
+//! writes, crun with the same namespaces, mounts and capabilities. Everything is taken down afterwards.
+
+mod bundle;
+mod containers;
+mod daemon;
+mod images;
+mod memory;
+mod peers;
+mod samples;
+mod setup;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::failure::{Failure, Result};
+use crate::prerequisites::{self, Installer};
+use crate::workspace;
+use setup::{Bench, Peers};
+use table::Row;
+
+struct Case {
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Bench) -> Result<Vec<Row>>,
+}
+
+const CASES: &[Case] = &[
+    Case { name: "version-start", about: "corten --version", measure: containers::version_start },
+    Case { name: "run-true", about: "run --rm --network none IMAGE true", measure: containers::run_true },
+    Case {
+        name: "run-true-200",
+        about: "the same 200 times, one after the other",
+        measure: containers::run_true_200,
+    },
+    Case { name: "exec-true", about: "exec CONTAINER true", measure: containers::exec_true },
+    Case { name: "run-d", about: "run -d", measure: containers::run_detached },
+    Case { name: "rm-f", about: "rm -f of a running container", measure: containers::remove_running },
+    Case { name: "parallel-20", about: "20 times run --rm at once", measure: containers::parallel },
+    Case {
+        name: "with-500-containers",
+        about: "beside 500 others",
+        measure: containers::with_other_containers,
+    },
+    Case { name: "with-1000-mounts", about: "on a host with 1,000 mounts", measure: containers::with_mounts },
+    Case { name: "10-layers", about: "from an image of ten layers", measure: containers::with_layers },
+    Case {
+        name: "idle-memory",
+        about: "PSS of the helpers of one of 20 idle containers",
+        measure: memory::idle,
+    },
+    Case { name: "import", about: "import of a Debian", measure: images::import },
+    Case { name: "save", about: "save of a Debian image", measure: images::save },
+    Case { name: "load", about: "load of a Debian image", measure: images::load },
+    Case { name: "logs-1M", about: "1,000,000 lines until readable through logs", measure: images::logs },
+];
+
+pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    let options = Options::parse(args)?;
+    match options.action {
+        Action::List => {
+            for case in CASES {
+                println!("{:20} {}", case.name, case.about);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Install => install().map(|()| ExitCode::SUCCESS),
+        Action::Measure => measure(&options),
+    }
+}
+
+fn install() -> Result<()> {
+    use prerequisites::{BUSYBOX, CONTAINERS_POLICY, CRUN, DEBOOTSTRAP, DOCKER, MUSL, PODMAN, RUNC};
+    Installer::default().require(&[MUSL, BUSYBOX, DEBOOTSTRAP, CRUN, RUNC, PODMAN, CONTAINERS_POLICY, DOCKER])
+}
+
+fn measure(options: &Options) -> Result<ExitCode> {
+    if !prerequisites::is_root() {
+        return Err(Failure::new("bench: needs root"));
+    }
+    let root = workspace::root();
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => workspace::build_release(&root)?,
+    };
+    let bench = Bench::new(binary, options.runs, options.peers, options.oci_config.as_deref())?;
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    for case in CASES
+        .iter()
+        .filter(|case| options.cases.is_empty() || options.cases.iter().any(|name| name == case.name))
+    {
+        eprintln!("measuring {} …", case.name);
+        match (case.measure)(&bench) {
+            Ok(measured) => rows.extend(measured),
+            Err(failure) => {
+                eprintln!("xtask: {}: {failure}", case.name);
+                failed.push(case.name);
+            }
+        }
+    }
+    drop(bench);
+    print!("{}", table::render(&rows));
+    let missed = rows.iter().filter(|row| row.passes() == Some(false)).count();
+    if !failed.is_empty() {
+        println!("\nnot measured: {}", failed.join(", "));
+    }
+    if missed > 0 {
+        println!("\n{missed} bounds missed");
+    }
+    Ok(if failed.is_empty() && missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Measure,
+    List,
+    Install,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    action: Action,
+    /// All, if empty.
+    cases: Vec<String>,
+    runs: usize,
+    peers: Peers,
+    /// Measured in place of the release build.
+    binary: Option<PathBuf>,
+    /// The configuration of crun's bundle, in place of the one in [`bundle`].
+    oci_config: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self {
+            action: Action::Measure,
+            cases: Vec::new(),
+            runs: 100,
+            peers: Peers { crun: true, podman: true, docker: true },
+            binary: None,
+            oci_config: None,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| Failure::new(format!("{arg} needs a value")));
+            match arg.as_str() {
+                "--list" => options.action = Action::List,
+                "--install" => options.action = Action::Install,
+                "--runs" => {
+                    let text = value()?;
+                    let runs = text.parse().ok().filter(|runs| *runs > 0);
+                    options.runs =
+                        runs.ok_or_else(|| Failure::new(format!("--runs {text}: not a number above zero")))?;
+                }
+                "--peers" => options.peers = Peers::parse(value()?)?,
+                "--binary" => options.binary = Some(PathBuf::from(value()?)),
+                "--oci-config" => options.oci_config = Some(PathBuf::from(value()?)),
+                name if CASES.iter().any(|case| case.name == name) => options.cases.push(name.to_owned()),
+                other => {
+                    return Err(Failure::new(format!(
+                        "bench: no case {other:?}; `cargo xtask bench --list` has them"
+                    )));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, Options, Peers};
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Options::parse(&args).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn cases_and_flags_mix() {
+        let expected = Options {
+            action: Action::Measure,
+            cases: vec!["run-true".to_owned(), "load".to_owned()],
+            runs: 7,
+            peers: Peers { crun: true, podman: false, docker: false },
+            binary: Some("/bin/x".into()),
+            oci_config: None,
+        };
+        assert_eq!(parse("run-true --runs 7 --peers crun --binary /bin/x load"), Ok(expected));
+        assert_eq!(parse("--list").map(|options| options.action), Ok(Action::List));
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        let check = |line, message: &str| assert_eq!(parse(line), Err(message.to_owned()));
+        check("run-false", "bench: no case \"run-false\"; `cargo xtask bench --list` has them");
+        check("--runs 0", "--runs 0: not a number above zero");
+        check("--runs", "--runs needs a value");
+    }
+}

@@ -1,0 +1,118 @@
+//! What the cases work on: engines in fresh roots on one file system, with the same images in each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::bundle;
+use super::daemon::Docker;
+use super::peers::{Cli, Crun, Hugetlb};
+use crate::failure::{Failure, Result};
+use crate::rootfs::Busybox;
+use crate::scratch::Scratch;
+
+pub(super) const IMAGE: &str = "bench/busybox";
+
+/// Which peers take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peers {
+    pub(super) crun: bool,
+    pub(super) podman: bool,
+    pub(super) docker: bool,
+}
+
+impl Peers {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let mut peers = Self { crun: false, podman: false, docker: false };
+        for name in text.split(',').filter(|name| !name.is_empty()) {
+            match name {
+                "crun" => peers.crun = true,
+                "podman" => peers.podman = true,
+                "docker" => peers.docker = true,
+                other => {
+                    return Err(Failure::new(format!(
+                        "--peers: no peer {other:?}; there are crun, podman, docker"
+                    )));
+                }
+            }
+        }
+        Ok(peers)
+    }
+}
+
+/// Everything set up; taken down in the order of the fields.
+pub(super) struct Bench {
+    pub(super) runs: usize,
+    pub(super) binary: PathBuf,
+    pub(super) busybox: Busybox,
+    pub(super) corten: Cli,
+    pub(super) podman: Option<Cli>,
+    pub(super) docker: Option<Cli>,
+    pub(super) crun: Option<Crun>,
+    _docker: Option<Docker>,
+    pub(super) scratch: Scratch,
+    _hugetlb: Hugetlb,
+}
+
+impl Bench {
+    pub(super) fn new(binary: PathBuf, runs: usize, peers: Peers, oci_config: Option<&Path>) -> Result<Self> {
+        let hugetlb = Hugetlb::mounted()?;
+        let scratch = Scratch::new("bench")?;
+        let busybox = Busybox::of_host()?;
+        let tar = scratch.path().join("busybox.tar");
+        fs::write(&tar, busybox.tar(&[])?).map_err(|error| Failure::io("write", &tar, &error))?;
+        let config = match oci_config {
+            Some(path) => bundle::from_file(path)?,
+            None => bundle::default_config(None),
+        };
+        let crun = if peers.crun { Some(Crun::new(&scratch.dir("crun")?, &tar, &config)?) } else { None };
+        let podman = if peers.podman { Some(Cli::podman(&scratch.dir("podman")?)) } else { None };
+        let daemon = if peers.docker { Some(Docker::start(&scratch.dir("docker")?)?) } else { None };
+        let docker =
+            daemon.as_ref().map(|daemon| Cli::docker(&daemon.socket, &scratch.path().join("docker")));
+        let corten = Cli::corten(&binary, &scratch.dir("corten")?);
+        let bench = Self {
+            runs,
+            binary,
+            busybox,
+            corten,
+            podman,
+            docker,
+            crun,
+            _docker: daemon,
+            scratch,
+            _hugetlb: hugetlb,
+        };
+        bench.import(&tar, IMAGE)?;
+        Ok(bench)
+    }
+
+    /// All that have docker's command line, ours first.
+    pub(super) fn clis(&self) -> Vec<&Cli> {
+        [Some(&self.corten), self.podman.as_ref(), self.docker.as_ref()].into_iter().flatten().collect()
+    }
+
+    /// Imports a tar file as an image into every engine.
+    pub(super) fn import(&self, tar: &Path, image: &str) -> Result<()> {
+        for cli in self.clis() {
+            cli.cmd(&["import", &tar.to_string_lossy(), image]).read()?;
+        }
+        Ok(())
+    }
+
+    /// For cases whose single run takes long: enough for a median, not a hundred.
+    pub(super) fn few(&self, per_run: usize) -> usize {
+        (self.runs / per_run).max(3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Peers;
+
+    #[test]
+    fn peers_are_named() {
+        assert_eq!(Peers::parse("crun,docker").unwrap(), Peers { crun: true, podman: false, docker: true });
+        assert_eq!(Peers::parse("").unwrap(), Peers { crun: false, podman: false, docker: false });
+        assert!(Peers::parse("crun,lxc").is_err());
+    }
+}
