@@ -98,6 +98,11 @@ pub fn sync_file(path: impl AsRef<Path>) -> Result<(), SysError> {
     rustix::fs::fdatasync(&file).on("fdatasync", path)
 }
 
+/// Sets the permission bits of a file.
+pub fn set_mode(path: impl AsRef<Path>, mode: u32) -> Result<(), SysError> {
+    rustix::fs::chmod(path.as_ref(), rustix::fs::Mode::from_bits_truncate(mode)).on("chmod", path)
+}
+
 /// Renames within one file system, replacing the target.
 pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), SysError> {
     fs::rename(&from, to).on("rename", from)

@@ -13,7 +13,7 @@ pub mod volumes;
 use std::path::{Path, PathBuf};
 
 use corten_store::Store;
-use corten_sys::{clock, fs};
+use corten_sys::{clock, fs, process};
 
 pub use error::{Error, ErrorKind};
 
@@ -58,6 +58,32 @@ impl Engine {
     /// Where this engine was opened.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// The lowest layer of every container: the directories and empty files that corten mounts over, so that an
+    /// image without them needs no write into the container's own layer.
+    pub(crate) fn skeleton(&self) -> Result<PathBuf, Error> {
+        let path = self.store.path("skeleton");
+        if !fs::exists(&path) {
+            self.make_skeleton(&path)?;
+        }
+        Ok(path)
+    }
+
+    fn make_skeleton(&self, path: &Path) -> Result<(), Error> {
+        let staged = self.store.path("ingest").join(format!("skeleton.{}", process::own_identity().pid));
+        fs::create_dir_all(&staged, 0o755)?;
+        for directory in ["dev", "etc", "proc", "sys", "tmp"] {
+            fs::create_dir_all(staged.join(directory), 0o755)?;
+        }
+        for file in [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+            fs::write_atomic(staged.join(file), b"")?;
+        }
+        fs::set_mode(staged.join("tmp"), 0o1777)?;
+        match fs::rename_new(&staged, path) {
+            Err(error) if error.errno() == corten_sys::Errno::EXIST => Ok(fs::remove_dir_all(&staged)?),
+            other => Ok(other?),
+        }
     }
 
     pub(crate) fn boot(&self) -> &str {

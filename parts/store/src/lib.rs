@@ -6,14 +6,16 @@
 
 pub mod blobs;
 pub mod compression;
+pub mod containers;
 pub mod error;
 pub mod images;
 pub mod ingest;
 pub mod layers;
 pub mod lock;
-mod record;
+pub mod record;
 mod tar;
 pub mod trash;
+pub mod volumes;
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::StoreError;
 
 /// Renders a record, one line, ending in a newline so that `cat` is pleasant.
-pub(crate) fn render(record: &impl Serialize) -> Vec<u8> {
+pub fn render(record: &impl Serialize) -> Vec<u8> {
     // Our records are structs and string-keyed maps: serde_json has nothing to refuse.
     let mut bytes = serde_json::to_vec(record).unwrap_or_default();
     bytes.push(b'\n');
@@ -17,7 +17,7 @@ pub(crate) fn render(record: &impl Serialize) -> Vec<u8> {
 }
 
 /// Reads a record, or `None` where there is none.
-pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let Some(bytes) = fs::read_if_exists(path)? else { return Ok(None) };
     let record = serde_json::from_slice(&bytes);
     record.map(Some).map_err(|source| StoreError::Record { path: path.to_owned(), source })

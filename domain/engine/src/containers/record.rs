@@ -94,6 +94,12 @@ impl ContainerRecord {
             .collect()
     }
 
+    /// Says whether a mount of it is the volume of that name.
+    pub fn uses_volume(&self, volume: &str) -> bool {
+        let is = |mount: &MountRecord| matches!(&mount.source, MountKind::Volume { name: Some(name), .. } if name == volume);
+        self.mounts.iter().any(is)
+    }
+
     /// Writes the record, visible whole but not yet durable ([`ContainerRecord::sync`]).
     pub(crate) fn save(&self, engine: &Engine) -> Result<(), Error> {
         Ok(fs::write_atomic(self.directory(engine).join(FILE), &corten_store::record::render(self))?)

@@ -1,11 +1,12 @@
 //! Starting a container from its record.
 
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use corten_monitor::keeper::next_backoff_ms;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
 use corten_runtime::launch::encode_init;
-use corten_runtime::plan::{Plan, PlanInput, RootfsSource};
+use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
 use corten_sys::{Errno, fs};
 
 use super::record::ContainerRecord;
@@ -13,7 +14,7 @@ use super::spec::{LogDriver, Restart};
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
-use crate::id_range::{self, Lease};
+use crate::id_range;
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
 use crate::{Engine, containers};
 
@@ -36,13 +37,12 @@ pub fn start(
     options: StartOptions,
 ) -> Result<Running, Error> {
     let prepared = prepare(engine, record, &options)?;
-    let undo = prepared.lease.clone();
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
     });
     started.inspect_err(|_| {
         // The keeper cleans up after a failed start; where it died first, this does.
-        id_range::release(&undo.map(|lease| lease.claims).unwrap_or_default());
+        id_range::release(&prepared.claims);
         fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
     })
 }
@@ -50,7 +50,13 @@ pub fn start(
 struct Prepared {
     order: Order,
     cgroup: CgroupOrder,
-    lease: Option<Lease>,
+    claims: Vec<PathBuf>,
+}
+
+/// The ids of the container's user namespace, and the leased slots behind them.
+struct Ids {
+    range: Option<IdRange>,
+    claims: Vec<PathBuf>,
 }
 
 fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) -> Result<Prepared, Error> {
@@ -67,21 +73,20 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
         (true, _) | (false, Some(_)) => None,
         (false, None) => Some(id_range::lease(engine, &record.id, record.highest_id)?),
     };
-    let ids = lease.as_ref().map(|lease| lease.range).or(joined.ids);
-    let guard = lease.clone();
-    let built = build(engine, record, options, &facts, ids, joined);
-    let (order, cgroup) = built.inspect_err(|_| {
-        id_range::release(&guard.map(|lease| lease.claims).unwrap_or_default());
+    let claims = lease.as_ref().map(|lease| lease.claims.clone()).unwrap_or_default();
+    let ids = Ids { range: lease.map(|lease| lease.range).or(joined.ids), claims: claims.clone() };
+    let (order, cgroup) = build(engine, record, options, &facts, &ids, joined).inspect_err(|_| {
+        id_range::release(&claims);
         fs::remove_dir_all(&run_dir).unwrap_or_default();
     })?;
-    Ok(Prepared { order, cgroup, lease })
+    Ok(Prepared { order, cgroup, claims })
 }
 
 /// Namespaces of other containers that this one joins.
 #[derive(Debug, Default)]
 pub(crate) struct Joined {
     pub(crate) namespaces: Vec<(corten_spec::runtime::NamespaceKind, i32)>,
-    pub(crate) ids: Option<corten_runtime::plan::IdRange>,
+    pub(crate) ids: Option<IdRange>,
 }
 
 fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Error> {
@@ -107,11 +112,11 @@ fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Err
     Ok(joined)
 }
 
-fn read_id_range(pid: i32) -> Result<corten_runtime::plan::IdRange, Error> {
+fn read_id_range(pid: i32) -> Result<IdRange, Error> {
     let text = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
     let mut fields = text.split_whitespace().skip(1).map(str::parse);
     match (fields.next(), fields.next()) {
-        (Some(Ok(base)), Some(Ok(size))) => Ok(corten_runtime::plan::IdRange { base, size }),
+        (Some(Ok(base)), Some(Ok(size))) => Ok(IdRange { base, size }),
         _ => Err(Error::new(ErrorKind::Internal, format!("process {pid} has no id mapping"))),
     }
 }
@@ -121,14 +126,14 @@ fn build(
     record: &ContainerRecord,
     options: &StartOptions,
     facts: &HostFacts,
-    ids: Option<corten_runtime::plan::IdRange>,
+    ids: &Ids,
     joined: Joined,
 ) -> Result<(Order, CgroupOrder), Error> {
     let run_dir = engine.run_dir(&record.id);
     let directory = record.directory(engine);
-    oci_spec::files::write(&run_dir, record, ids)?;
-    let spec = oci_spec::generate(engine, record, facts, ids)?;
-    let seccomp = seccomp_cache::program(engine, record, facts, &spec)?;
+    oci_spec::files::write(&run_dir, record, ids.range)?;
+    let spec = oci_spec::generate(engine, record, facts, ids.range)?;
+    let seccomp = seccomp_cache::program(engine, record, facts)?;
     let mut lowers: Vec<_> = record.layers.iter().map(|layer| engine.store().layer_tree(layer)).collect();
     lowers.push(engine.skeleton()?);
     let input = PlanInput {
@@ -151,7 +156,7 @@ fn build(
         layout: facts.cgroups.clone(),
         parent,
         id: record.id.clone(),
-        resources: oci_spec::resources::of(record, &directory)?,
+        resources: oci_spec::resources::of(record)?,
     };
     let last = exits::read(&state::exits_path(engine, record))?;
     let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
@@ -171,13 +176,18 @@ fn build(
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
-        clean: to_json(&clean_blob(engine, record, &cgroup)),
+        clean: to_json(&clean_blob(engine, record, &cgroup, &ids.claims)),
         run_dir,
     };
     Ok((order, cgroup))
 }
 
-fn clean_blob(engine: &Engine, record: &ContainerRecord, cgroup: &CgroupOrder) -> CleanBlob {
+fn clean_blob(
+    engine: &Engine,
+    record: &ContainerRecord,
+    cgroup: &CgroupOrder,
+    claims: &[PathBuf],
+) -> CleanBlob {
     let remove = record.spec.auto_remove.then(|| RemoveBlob {
         name: record.name.clone(),
         directory: record.directory(engine),
@@ -187,7 +197,7 @@ fn clean_blob(engine: &Engine, record: &ContainerRecord, cgroup: &CgroupOrder) -
         root: engine.config().root.clone(),
         run_root: engine.config().run_root.clone(),
         cgroup: format!("{}/{}", cgroup.parent.trim_matches('/'), cgroup.id),
-        id_claims: id_range::claims_of(engine, &record.id),
+        id_claims: claims.to_vec(),
         remove,
     }
 }

@@ -1,0 +1,85 @@
+//! How a command fails: one line on stderr, docker's exit code, hints below.
+
+use std::process::ExitCode;
+
+use corten_engine::{Error, ErrorKind};
+use corten_sys::SysError;
+
+use crate::ui::Ui;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    lines: Vec<String>,
+    code: u8,
+    /// Printed as it is, without `corten: `: usage texts.
+    bare: bool,
+}
+
+impl CliError {
+    /// One line and an exit code.
+    pub(crate) fn new(message: impl Into<String>, code: u8) -> Self {
+        Self { lines: vec![message.into()], code, bare: false }
+    }
+
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self::new(message, 1)
+    }
+
+    /// Wrong flags or arguments: docker's 125 for run and its like, 1 elsewhere is set by the caller.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { lines: vec![message.into()], code: 125, bare: true }
+    }
+
+    /// The command has said everything itself.
+    pub(crate) fn silent(code: u8) -> Self {
+        Self { lines: Vec::new(), code, bare: true }
+    }
+
+    /// As it is with another exit code.
+    #[must_use]
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Prints the error and returns its code.
+    pub(crate) fn report(self, ui: &mut Ui) -> ExitCode {
+        for (index, line) in self.lines.iter().enumerate() {
+            let prefix = if self.bare || index > 0 { "" } else { "corten: " };
+            ui.note(format!("{prefix}{line}"));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// The one table from the domain's kinds to exit codes of commands other than run.
+fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::NotStarted(code) => code,
+        _ => 1,
+    }
+}
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        let mut lines = vec![format!("{}", DaemonWords(&error))];
+        lines.extend(error.hints().iter().map(|hint| format!("hint: {hint}")));
+        Self { lines, code: exit_code(error.kind()), bare: true }
+    }
+}
+
+/// docker's prefix for what its daemon answers: scripts match on the line as a whole.
+struct DaemonWords<'a>(&'a Error);
+
+impl std::fmt::Display for DaemonWords<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Error response from daemon: {}", self.0)
+    }
+}
+
+impl From<SysError> for CliError {
+    fn from(error: SysError) -> Self {
+        Self::new(error.to_string(), 1)
+    }
+}

@@ -1,0 +1,431 @@
+//! From parsed flags to a [`ContainerSpec`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use corten_engine::containers::ContainerSpec;
+use corten_engine::containers::spec::{DeviceSpec, LogDriver, LogSpec, MountKind, MountSpec, Restart, Share};
+use corten_engine::{Engine, containers};
+use corten_runtime::cgroups::Resources;
+use corten_runtime::cgroups::resources::{Access, Blkio, Cpu, DeviceKind, DeviceRule, DeviceValue, Memory};
+use corten_sys::fs;
+
+use super::args::ContainerFlags;
+use super::{mounts, security, values};
+use crate::cli::CliError;
+use crate::settings::{Settings, variable};
+
+/// Reads everything the flags say. Wrong values exit with docker's 125.
+pub(crate) fn to_spec(engine: &Engine, settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, CliError> {
+    let mut spec = read(settings, flags).map_err(|reason| CliError::new(reason, 125))?;
+    for share in [&mut spec.namespaces.pid, &mut spec.namespaces.ipc] {
+        if let Share::Container(name) = share {
+            *name = containers::find(engine, name).map_err(|error| CliError::from(error).code(125))?.id;
+        }
+    }
+    Ok(spec)
+}
+
+fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, String> {
+    let directory = &settings.directory;
+    let Some((image, command)) = flags.words.split_first() else {
+        return Err("requires at least 1 argument.\n\nUsage:  corten run [OPTIONS] IMAGE [COMMAND] [ARG...]".to_owned());
+    };
+    check_pull(&flags.pull)?;
+    let entrypoint = flags.entrypoint.as_ref().map(|text| match text.as_str() {
+        "" => Vec::new(),
+        program => vec![program.to_owned()],
+    });
+    Ok(ContainerSpec {
+        image: image.clone(),
+        name: flags.name.as_ref().map(|name| name.trim_start_matches('/').to_owned()),
+        command: command.to_vec(),
+        entrypoint,
+        env: environment(settings, flags)?,
+        user: flags.user.clone(),
+        groups: flags.group_add.clone(),
+        workdir: flags.workdir.clone(),
+        hostname: flags.hostname.clone(),
+        domainname: flags.domainname.clone(),
+        extra_hosts: extra_hosts(&flags.add_host)?,
+        labels: labels(directory, flags)?,
+        annotations: flags.annotation.iter().map(|text| values::pair(text)).collect(),
+        exposed_ports: expose(&flags.expose)?,
+        tty: flags.tty,
+        stdin: flags.interactive,
+        stdin_once: flags.interactive,
+        auto_remove: flags.rm,
+        restart: restart(&flags.restart)?,
+        stop_signal: flags.stop_signal.clone(),
+        stop_timeout: flags.stop_timeout,
+        read_only: flags.read_only,
+        init: flags.init,
+        mounts: user_mounts(directory, flags)?,
+        volumes_from: flags.volumes_from.clone(),
+        resources: resources(flags)?,
+        cgroup_parent: flags.cgroup_parent.clone(),
+        oom_score_adj: oom_score(flags.oom_score_adj)?,
+        ulimits: flags.ulimit.iter().map(|text| values::parse_ulimit(text)).collect::<Result<_, _>>()?,
+        shm_size: flags.shm_size.as_deref().map(values::parse_size).transpose()?,
+        sysctls: sysctls(flags)?,
+        devices: flags.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
+        cap_add: flags.cap_add.clone(),
+        cap_drop: flags.cap_drop.clone(),
+        privileged: flags.privileged,
+        security: security::options(&flags.security_opt, directory)?,
+        network: security::network(flags.network.as_deref())?,
+        namespaces: security::namespaces(flags)?,
+        log: log(flags)?,
+    })
+}
+
+fn check_pull(policy: &str) -> Result<(), String> {
+    match policy {
+        "missing" | "never" => Ok(()),
+        "always" => Err("--pull=always: pulling is not there yet; load or import the image".to_owned()),
+        _ => Err(format!("invalid pull option: '{policy}': must be one of \"always\", \"missing\" or \"never\"")),
+    }
+}
+
+/// Proxies of the client configuration, env files, then `-e`; a later entry wins in the engine.
+fn environment(settings: &Settings, flags: &ContainerFlags) -> Result<Vec<String>, String> {
+    let mut env = proxies(settings);
+    for path in &flags.env_file {
+        let path = settings.directory.join(path);
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            let line = line.trim_start();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let name = line.split('=').next().unwrap_or_default();
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                return Err(format!("poorly formatted environment: variable '{name}' contains whitespaces or has no name"));
+            }
+            env.extend(client_environment(line));
+        }
+    }
+    for entry in &flags.env {
+        if entry.starts_with('=') || entry.is_empty() {
+            return Err(format!("invalid environment variable: {entry}"));
+        }
+        env.extend(client_environment(entry));
+    }
+    Ok(env)
+}
+
+/// An entry without a value takes the caller's, or unsets the name where the caller has none.
+pub(crate) fn client_environment(entry: &str) -> Option<String> {
+    if entry.contains('=') {
+        return Some(entry.to_owned());
+    }
+    match variable(entry) {
+        Some(value) => Some(format!("{entry}={}", value.to_string_lossy())),
+        None => Some(entry.to_owned()),
+    }
+}
+
+/// `proxies.default` of docker's client configuration, in both spellings.
+fn proxies(settings: &Settings) -> Vec<String> {
+    let Some(path) = settings.client_config.as_ref().map(|directory| directory.join("config.json")) else {
+        return Vec::new();
+    };
+    // A client configuration that is broken concerns logins, not this container.
+    let Some(bytes) = fs::read_if_exists(&path).ok().flatten() else { return Vec::new() };
+    let Ok(config) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Vec::new() };
+    let names = [("httpProxy", "HTTP_PROXY"), ("httpsProxy", "HTTPS_PROXY"), ("ftpProxy", "FTP_PROXY"), ("noProxy", "NO_PROXY"), ("allProxy", "ALL_PROXY")];
+    let mut env = Vec::new();
+    for (key, name) in names {
+        if let Some(value) = config.pointer(&format!("/proxies/default/{key}")).and_then(|value| value.as_str()) {
+            env.push(format!("{name}={value}"));
+            env.push(format!("{}={value}", name.to_ascii_lowercase()));
+        }
+    }
+    env
+}
+
+fn labels(directory: &Path, flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
+    let mut labels = BTreeMap::new();
+    for path in &flags.label_file {
+        let text = fs::read_to_string(directory.join(path)).map_err(|error| error.to_string())?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        labels.extend(lines.map(values::pair));
+    }
+    labels.extend(flags.label.iter().map(|text| values::pair(text)));
+    if labels.contains_key("") {
+        return Err("invalid label: a label needs a name".to_owned());
+    }
+    Ok(labels)
+}
+
+fn extra_hosts(entries: &[String]) -> Result<Vec<String>, String> {
+    for entry in entries {
+        let address = entry.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
+        let Some(address) = address else { return Err(format!("bad format for add-host: \"{entry}\"")) };
+        let plain = address.trim_start_matches('[').trim_end_matches(']');
+        if plain.parse::<std::net::IpAddr>().is_err() {
+            return Err(format!("invalid IP address in add-host: \"{address}\""));
+        }
+    }
+    Ok(entries.to_vec())
+}
+
+fn expose(entries: &[String]) -> Result<Vec<String>, String> {
+    let mut ports = Vec::new();
+    for entry in entries {
+        let invalid = || format!("invalid range format for --expose: {entry}, error: invalid port");
+        let (range, protocol) = entry.split_once('/').unwrap_or((entry, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u16, u16) = (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
+        if first == 0 || first > last || !matches!(protocol, "tcp" | "udp" | "sctp") {
+            return Err(invalid());
+        }
+        ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+    }
+    Ok(ports)
+}
+
+fn restart(text: &str) -> Result<Restart, String> {
+    let (name, limit) = text.split_once(':').map_or((text, None), |(name, limit)| (name, Some(limit)));
+    let wrong = || format!("invalid restart policy: '{text}'");
+    match (name, limit) {
+        ("no" | "", None) => Ok(Restart::No),
+        ("always", None) => Ok(Restart::Always),
+        ("unless-stopped", None) => Ok(Restart::UnlessStopped),
+        ("on-failure", None) => Ok(Restart::OnFailure(0)),
+        ("on-failure", Some(limit)) => {
+            let limit = limit.parse().map_err(|_| {
+                format!("invalid restart policy format: maximum retry count must be an integer: {limit}")
+            })?;
+            Ok(Restart::OnFailure(limit))
+        }
+        ("always" | "unless-stopped" | "no", Some(_)) => {
+            Err(format!("{}: maximum retry count can only be used with 'on-failure'", wrong()))
+        }
+        _ => Err(format!("{}: unknown policy; use one of: no, on-failure, always, unless-stopped", wrong())),
+    }
+}
+
+fn user_mounts(directory: &Path, flags: &ContainerFlags) -> Result<Vec<MountSpec>, String> {
+    let volumes = flags.volume.iter().map(|text| mounts::volume(text, directory));
+    let long = flags.mount.iter().map(|text| mounts::mount(text, directory));
+    let mut mounts = volumes.chain(long).collect::<Result<Vec<_>, _>>()?;
+    mounts.extend(flags.tmpfs.iter().map(|text| mounts::tmpfs(text)));
+    let bad = mounts.iter().find(|mount| matches!(&mount.source, MountKind::Bind { path, .. } if path.contains('\0')));
+    if bad.is_some() { Err("a path contains a NUL byte".to_owned()) } else { Ok(mounts) }
+}
+
+const SMALLEST_MEMORY: i64 = 6 << 20;
+
+fn resources(flags: &ContainerFlags) -> Result<Resources, String> {
+    let limit = |text: &Option<String>| text.as_deref().map(values::parse_limit).transpose();
+    let memory = limit(&flags.memory)?.filter(|&bytes| bytes != 0);
+    if memory.is_some_and(|bytes| (0..SMALLEST_MEMORY).contains(&bytes)) {
+        return Err("Minimum memory limit allowed is 6MB".to_owned());
+    }
+    let mut swap = limit(&flags.memory_swap)?.filter(|&bytes| bytes != 0);
+    match (memory, swap) {
+        (None, Some(bytes)) if bytes > 0 => {
+            return Err("You should always set the Memory limit when using Memoryswap limit, see usage".to_owned());
+        }
+        (Some(memory), Some(swap)) if swap > 0 && swap < memory => {
+            return Err("Minimum memoryswap limit should be larger than memory limit, see usage".to_owned());
+        }
+        // docker's default: as much swap again as memory.
+        (Some(memory), None) if memory > 0 => swap = memory.checked_mul(2),
+        _ => {}
+    }
+    let reservation = limit(&flags.memory_reservation)?;
+    if let (Some(memory), Some(reservation)) = (memory, reservation)
+        && memory > 0
+        && reservation > memory
+    {
+        return Err("Minimum memory limit can not be less than memory reservation limit, see usage".to_owned());
+    }
+    let nano_cpus = flags.cpus.as_deref().map(values::parse_cpus).transpose()?.filter(|&cpus| cpus > 0);
+    if nano_cpus.is_some() && (flags.cpu_quota.is_some() || flags.cpu_period.is_some()) {
+        return Err("Conflicting options: Nano CPUs and CPU Period cannot both be set".to_owned());
+    }
+    Ok(Resources {
+        memory: Memory {
+            limit: memory,
+            reservation,
+            swap,
+            swappiness: swappiness(flags.memory_swappiness)?,
+            oom_kill_disable: flags.oom_kill_disable.then_some(true),
+        },
+        cpu: Cpu {
+            shares: flags.cpu_shares.filter(|&shares| shares > 0),
+            quota: flags.cpu_quota,
+            period: flags.cpu_period,
+            nano_cpus,
+            realtime_period: flags.cpu_rt_period,
+            realtime_runtime: flags.cpu_rt_runtime,
+            cpus: flags.cpuset_cpus.clone(),
+            mems: flags.cpuset_mems.clone(),
+        },
+        pids: flags.pids_limit.filter(|&limit| limit != 0),
+        blkio: blkio(flags)?,
+        devices: device_rules(&flags.device_cgroup_rule)?,
+        ..Resources::default()
+    })
+}
+
+fn swappiness(value: Option<i64>) -> Result<Option<u64>, String> {
+    match value {
+        None | Some(-1) => Ok(None),
+        Some(value @ 0..=100) => Ok(Some(value.cast_unsigned())),
+        Some(value) => Err(format!("Invalid value: {value}, valid memory swappiness range is 0-100")),
+    }
+}
+
+fn oom_score(value: Option<i32>) -> Result<Option<i32>, String> {
+    match value {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))
+        }
+        other => Ok(other),
+    }
+}
+
+fn blkio(flags: &ContainerFlags) -> Result<Blkio, String> {
+    let weight = flags.blkio_weight.filter(|&weight| weight != 0);
+    if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
+        return Err("Range of blkio weight is from 10 to 1000".to_owned());
+    }
+    let bytes = |list: &[String]| list.iter().map(|text| rate(text, values::parse_size)).collect::<Result<Vec<_>, _>>();
+    let count = |text: &str| text.parse::<u64>().map_err(|_| format!("invalid number: '{text}'"));
+    let numbers = |list: &[String]| list.iter().map(|text| rate(text, count)).collect::<Result<Vec<_>, _>>();
+    Ok(Blkio {
+        weight,
+        weight_device: numbers(&flags.blkio_weight_device)?,
+        read_bps: bytes(&flags.device_read_bps)?,
+        write_bps: bytes(&flags.device_write_bps)?,
+        read_iops: numbers(&flags.device_read_iops)?,
+        write_iops: numbers(&flags.device_write_iops)?,
+    })
+}
+
+/// Reads `PATH:VALUE` and looks the device up.
+fn rate(text: &str, value: impl Fn(&str) -> Result<u64, String>) -> Result<DeviceValue, String> {
+    let (path, number) = text.split_once(':').ok_or_else(|| format!("bad format: {text}"))?;
+    if !path.starts_with("/dev/") {
+        return Err(format!("bad format for device path: {path}"));
+    }
+    let stat = rustix::fs::stat(path).map_err(|errno| format!("device {path}: {}", corten_sys::error::reason(errno)))?;
+    let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+    Ok(DeviceValue { major, minor, value: value(number)? })
+}
+
+fn device_rules(list: &[String]) -> Result<Option<Vec<DeviceRule>>, String> {
+    let rule = |text: &String| {
+        let invalid = || format!("invalid device cgroup format '{text}'");
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [kind, numbers, access] = fields.as_slice() else { return Err(invalid()) };
+        let kind = match *kind {
+            "a" => DeviceKind::All,
+            "b" => DeviceKind::Block,
+            "c" => DeviceKind::Char,
+            _ => return Err(invalid()),
+        };
+        let number = |text: &str| match text {
+            "*" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| invalid()),
+        };
+        let (major, minor) = numbers.split_once(':').ok_or_else(invalid)?;
+        let access = Access::parse(access).ok_or_else(invalid)?;
+        Ok(DeviceRule { allow: true, kind, major: number(major)?, minor: number(minor)?, access })
+    };
+    if list.is_empty() { Ok(None) } else { list.iter().map(rule).collect::<Result<_, _>>().map(Some) }
+}
+
+/// Reads `HOST[:CONTAINER][:ACCESS]`.
+fn device(text: &str) -> Result<DeviceSpec, String> {
+    let is_access = |text: &str| !text.is_empty() && text.bytes().all(|byte| b"rwm".contains(&byte));
+    let parts: Vec<&str> = text.split(':').collect();
+    let (host, container, access) = match parts.as_slice() {
+        [host] => (*host, *host, "rwm"),
+        [host, access] if is_access(access) => (*host, *host, *access),
+        [host, container] => (*host, *container, "rwm"),
+        [host, container, access] if is_access(access) => (*host, *container, *access),
+        _ => return Err(format!("invalid device specification: {text}")),
+    };
+    if !host.starts_with('/') || !container.starts_with('/') {
+        return Err(format!("{host} is not an absolute path"));
+    }
+    Ok(DeviceSpec { host: host.to_owned(), container: container.to_owned(), access: access.to_owned() })
+}
+
+/// Only parameters that are namespaced: the others would change the host (security.md F03).
+fn sysctls(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
+    let mut sysctls = BTreeMap::new();
+    for text in &flags.sysctl {
+        let (key, value) = values::pair(text);
+        let key = key.replace('/', ".");
+        let host_network = flags.network.as_deref() == Some("host");
+        let host_ipc = flags.ipc.as_deref() == Some("host");
+        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."].iter().any(|start| key.starts_with(start));
+        let well_formed = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let namespaced = (ipc && !host_ipc) || (key.starts_with("net.") && !host_network);
+        if !well_formed || key.contains("..") || !namespaced || value.contains('\n') {
+            return Err(format!("sysctl '{key}' is not allowed: it is not in a namespace of the container's own"));
+        }
+        sysctls.insert(key, value);
+    }
+    Ok(sysctls)
+}
+
+fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
+    let mut log = LogSpec::default();
+    log.driver = match flags.log_driver.as_deref() {
+        None | Some("json-file" | "") => LogDriver::JsonFile,
+        Some("none") => LogDriver::None,
+        Some(other) => {
+            return Err(format!("logger: no log driver named '{other}' is registered: json-file and none are"));
+        }
+    };
+    for option in &flags.log_opt {
+        let (key, value) = values::pair(option);
+        match (key.as_str(), log.driver) {
+            ("max-size", LogDriver::JsonFile) if value == "-1" => log.max_size = 0,
+            ("max-size", LogDriver::JsonFile) => log.max_size = values::parse_size(&value)?,
+            ("max-file", LogDriver::JsonFile) => {
+                let number = value.parse().ok().filter(|&number| number > 0);
+                log.max_files = number.ok_or_else(|| format!("max-file must be a positive number, not '{value}'"))?;
+            }
+            _ => return Err(format!("unknown log opt '{key}' for {} log driver", log.driver.name())),
+        }
+        log.options.insert(key, value);
+    }
+    Ok(log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restart_policies() {
+        assert_eq!(restart("on-failure:3"), Ok(Restart::OnFailure(3)));
+        assert_eq!(restart("unless-stopped"), Ok(Restart::UnlessStopped));
+        for text in ["always:3", "nope", "on-failure:x"] {
+            assert!(restart(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn devices() {
+        let read = |text: &str| device(text).map(|device| (device.host, device.container, device.access));
+        let of = |a: &str, b: &str, c: &str| Ok((a.to_owned(), b.to_owned(), c.to_owned()));
+        assert_eq!(read("/dev/a"), of("/dev/a", "/dev/a", "rwm"));
+        assert_eq!(read("/dev/a:r"), of("/dev/a", "/dev/a", "r"));
+        assert_eq!(read("/dev/a:/dev/b:rw"), of("/dev/a", "/dev/b", "rw"));
+        assert!(read("a").is_err() && read("/a:/b:x").is_err());
+    }
+
+    #[test]
+    fn exposed_ports() {
+        assert_eq!(expose(&["80-81".to_owned()]).unwrap(), ["80/tcp", "81/tcp"]);
+        assert!(expose(&["0".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! The command line: finds the command, builds only its parser, runs it.
+
+mod containers;
+mod error;
+mod flags;
+mod images;
+mod system;
+mod volumes;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use corten_engine::launch::Keeper;
+use corten_engine::{Engine, EngineConfig};
+
+use crate::settings::{GlobalFlags, Settings};
+use crate::ui::Ui;
+pub(crate) use error::CliError;
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) ui: Ui,
+    /// Cloned before anything was parsed, for commands that start a container.
+    pub(crate) keeper: Option<Keeper>,
+}
+
+impl Context {
+    /// Opens the store and the run directory.
+    pub(crate) fn engine(&self) -> Result<Engine, CliError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(CliError::denied(
+                "corten needs root: running it as an ordinary user (rootless) is not there yet; use sudo",
+            ));
+        }
+        Ok(Engine::open(self.settings.engine())?)
+    }
+
+    /// The keeper of the container that this command starts.
+    pub(crate) fn take_keeper(&mut self) -> Result<Keeper, CliError> {
+        self.keeper.take().map_or_else(|| Ok(Keeper::spawn()?), Ok)
+    }
+}
+
+type Run = fn(&mut Context, Vec<OsString>) -> Result<u8, CliError>;
+
+/// A command: its names (the first is the one shown), one line of help, and what runs it.
+pub(crate) struct Command {
+    names: &'static [&'static str],
+    about: &'static str,
+    /// It starts a container: the keeper is cloned first.
+    starts: bool,
+    run: Run,
+}
+
+const fn command(names: &'static [&'static str], about: &'static str, run: Run) -> Command {
+    Command { names, about, starts: false, run }
+}
+
+const fn starting(names: &'static [&'static str], about: &'static str, run: Run) -> Command {
+    Command { names, about, starts: true, run }
+}
+
+/// Commands as docker groups them; a group of one name is a command by itself.
+const COMMANDS: &[Command] = &[
+    starting(&["run"], "Create and run a new container from an image", containers::run::run),
+    starting(&["start"], "Start one or more stopped containers", containers::start::run),
+    command(&["create"], "Create a new container", containers::create::run),
+    command(&["exec"], "Execute a command in a running container", containers::exec::run),
+    command(&["attach"], "Attach local standard input, output, and error streams to a running container", containers::attach::run),
+    command(&["ps"], "List containers", containers::ps::run),
+    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
+    command(&["stop"], "Stop one or more running containers", containers::stop::run),
+    command(&["kill"], "Kill one or more running containers", containers::kill::run),
+    command(&["wait"], "Block until one or more containers stop, then print their exit codes", containers::wait::run),
+    command(&["rm"], "Remove one or more containers", containers::rm::run),
+    command(&["inspect"], "Return low-level information on containers, images and volumes", system::inspect::run),
+    command(&["images"], "List images", images::list::run),
+    command(&["import"], "Import the contents from a tarball to create a filesystem image", images::import::run),
+    command(&["load"], "Load an image from a tar archive or STDIN", images::load::run),
+    command(&["save"], "Save one or more images to a tar archive (streamed to STDOUT by default)", images::save::run),
+    command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
+    command(&["rmi"], "Remove one or more images", images::rmi::run),
+    command(&["version"], "Show the corten version information", system::version::run),
+    command(&["info"], "Display system-wide information", system::info::run),
+];
+
+/// `corten GROUP COMMAND`: docker's management commands.
+const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
+    (
+        "container",
+        "Manage containers",
+        &[
+            ("attach", "attach"), ("create", "create"), ("exec", "exec"), ("inspect", "inspect"), ("kill", "kill"),
+            ("logs", "logs"), ("ls", "ps"), ("list", "ps"), ("ps", "ps"), ("rm", "rm"), ("remove", "rm"),
+            ("run", "run"), ("start", "start"), ("stop", "stop"), ("wait", "wait"),
+        ],
+    ),
+    (
+        "image",
+        "Manage images",
+        &[
+            ("import", "import"), ("inspect", "inspect"), ("load", "load"), ("ls", "images"), ("list", "images"),
+            ("rm", "rmi"), ("remove", "rmi"), ("save", "save"), ("tag", "tag"),
+        ],
+    ),
+    ("system", "Manage corten", &[("info", "info")]),
+];
+
+/// `corten volume COMMAND`.
+const VOLUME_COMMANDS: &[Command] = &[
+    command(&["create"], "Create a volume", volumes::create::run),
+    command(&["inspect"], "Display detailed information on one or more volumes", volumes::inspect::run),
+    command(&["ls", "list"], "List volumes", volumes::ls::run),
+    command(&["rm", "remove"], "Remove one or more volumes", volumes::rm::run),
+];
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let flags = match take_global_flags(&mut arguments) {
+        Ok(flags) => flags,
+        Err(text) => return usage_error(&text),
+    };
+    let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
+    // Before the first allocation of any size: what the keeper inherits, it keeps.
+    let keeper = if command.starts && rustix::process::geteuid().is_root() { Keeper::spawn().ok() } else { None };
+    let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
+    match (command.run)(&mut context, rest) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => error.report(&mut context.ui),
+    }
+}
+
+fn find(arguments: &[OsString]) -> Option<(&'static Command, Vec<OsString>)> {
+    let word = arguments.first()?.to_str()?;
+    let rest = |count: usize| arguments.get(count..).unwrap_or_default().to_vec();
+    let by_name = |commands: &'static [Command], name: &str| commands.iter().find(|command| command.names.contains(&name));
+    if let Some(command) = by_name(COMMANDS, word) {
+        return Some((command, rest(1)));
+    }
+    let second = arguments.get(1)?.to_str()?;
+    if word == "volume" {
+        return by_name(VOLUME_COMMANDS, second).map(|command| (command, rest(2)));
+    }
+    let (.., members) = GROUPS.iter().find(|(group, ..)| *group == word)?;
+    let (_, target) = members.iter().find(|(member, _)| *member == second)?;
+    by_name(COMMANDS, target).map(|command| (command, rest(2)))
+}
+
+/// Takes `--root DIR` and its like from in front of the command.
+fn take_global_flags(arguments: &mut Vec<OsString>) -> Result<GlobalFlags, String> {
+    let mut flags = GlobalFlags::default();
+    while let Some(text) = arguments.first().and_then(|argument| argument.to_str()).map(str::to_owned) {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(OsString::from(value))),
+            None => (text.as_str(), None),
+        };
+        let slot = match name {
+            "--root" => &mut flags.root,
+            "--run-root" => &mut flags.run_root,
+            "--config" => &mut flags.config,
+            _ => return Ok(flags),
+        };
+        arguments.remove(0);
+        *slot = match value {
+            Some(value) => Some(value),
+            None if arguments.is_empty() => return Err(format!("flag needs an argument: {name}")),
+            None => Some(arguments.remove(0)),
+        };
+    }
+    Ok(flags)
+}
+
+fn usage_error(text: &str) -> ExitCode {
+    Ui::new().note(format!("{text}\n\nRun 'corten --help' for more information"));
+    ExitCode::from(125)
+}
+
+fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
+    let mut ui = Ui::new();
+    let word = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    match word.as_str() {
+        "" | "help" | "-h" | "--help" => ui.raw(help().as_bytes()),
+        "-v" | "--version" => ui.line(system::version::one_line()),
+        "volume" => ui.raw(group_help("volume", "Manage volumes", VOLUME_COMMANDS.iter()).as_bytes()),
+        group if GROUPS.iter().any(|(name, ..)| *name == group) && arguments.len() < 2 => {
+            for (name, about, members) in GROUPS.iter().filter(|(name, ..)| *name == group) {
+                let targets = members.iter().map(|(_, target)| target);
+                let commands = COMMANDS.iter().filter(|command| targets.clone().any(|target| command.names.contains(target)));
+                ui.raw(group_help(name, about, commands).as_bytes());
+            }
+        }
+        flag if flag.starts_with('-') => return usage_error(&format!("unknown flag: {flag}")),
+        _ => {
+            ui.note(format!("corten: unknown command: corten {word}\n\nRun 'corten --help' for more information"));
+            return ExitCode::from(1);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "Usage:  corten [OPTIONS] COMMAND\n\nRun containers without a daemon\n\nCommands:\n",
+    );
+    for command in COMMANDS {
+        text.push_str(&format!("  {:<11} {}\n", command.names[0], command.about));
+    }
+    text.push_str("\nManagement Commands:\n");
+    for (name, about, _) in GROUPS {
+        text.push_str(&format!("  {name:<11} {about}\n"));
+    }
+    text.push_str("  volume      Manage volumes\n");
+    text.push_str(
+        "\nGlobal Options:\n      --config string     Location of client config files (default \"~/.docker\")\n      \
+         --root string       Directory of images, containers and volumes (default \"/var/lib/corten\", env CORTEN_ROOT)\n      \
+         --run-root string   Directory of what does not outlive a boot (default \"/run/corten\", env CORTEN_RUN_ROOT)\n  \
+         -v, --version           Print version information and quit\n\nRun 'corten COMMAND --help' for more information on a command.\n",
+    );
+    text
+}
+
+fn group_help<'a>(name: &str, about: &str, commands: impl Iterator<Item = &'a Command>) -> String {
+    let mut text = format!("Usage:  corten {name} COMMAND\n\n{about}\n\nCommands:\n");
+    for command in commands {
+        text.push_str(&format!("  {:<11} {}\n", command.names[0], command.about));
+    }
+    text
+}
+
+/// The internal entry by which a keeper starts its container again. Never returns.
+pub(crate) fn start_over(mut arguments: impl Iterator<Item = OsString>) -> ! {
+    Keeper::become_with(|keeper| {
+        let (Some(root), Some(run_root), Some(id)) = (arguments.next(), arguments.next(), arguments.next()) else {
+            return 1;
+        };
+        let config = EngineConfig { root: root.into(), run_root: run_root.into() };
+        let started = Engine::open(config)
+            .and_then(|engine| containers::restart_by_policy(&engine, &id.to_string_lossy(), keeper));
+        i32::from(started.is_err())
+    })
+}

@@ -1,0 +1,67 @@
+//! What the user sees: data on stdout, everything else on stderr.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+/// The two output streams.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    out: BufWriter<Stdout>,
+}
+
+impl Ui {
+    pub(crate) fn new() -> Self {
+        Self { out: BufWriter::new(io::stdout()) }
+    }
+
+    /// One line of data.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) {
+        self.raw(text.as_ref().as_bytes());
+        self.raw(b"\n");
+    }
+
+    /// Data as it is. A reader that has gone away is no failure of the command's.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).unwrap_or_default();
+    }
+
+    /// Pushes the data out.
+    pub(crate) fn flush(&mut self) {
+        self.out.flush().unwrap_or_default();
+    }
+
+    /// One line that is no data.
+    pub(crate) fn note(&mut self, text: impl AsRef<str>) {
+        self.flush();
+        writeln!(io::stderr(), "{}", text.as_ref()).unwrap_or_default();
+    }
+
+    /// Says whether a person is looking at the data.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Rows under a header, columns three spaces apart as docker has them.
+    pub(crate) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain([header.get(column).map_or(0, |title| title.len())]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..header.len()).map(width).collect();
+        let titles = header.iter().map(|&title| title.to_owned()).collect();
+        for row in [titles].iter().chain(rows) {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width + 3 - cell.chars().count()));
+            }
+            // docker's tabwriter pads the last column of the header row too, and only there: scripts trim it.
+            self.line(line.trim_end());
+        }
+    }
+}
+
+impl Drop for Ui {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

@@ -1,0 +1,179 @@
+//! Creating a container: image and flags become a record, a directory, a name and volumes.
+
+mod mounts;
+mod process;
+
+use corten_monitor::exits;
+use corten_spec::Platform;
+use corten_store::Image;
+use corten_store::containers::{Claim, NameOwner};
+use corten_sys::{clock, fs, signal};
+
+use super::record::ContainerRecord;
+use super::spec::ContainerSpec;
+use super::{lookup, names, random_id, state};
+use crate::error::{Error, ErrorKind};
+use crate::Engine;
+
+/// Creates a container. The record is visible but durable only after its `sync`, which start overlaps.
+///
+/// On failure nothing is left: no name, no directory, no anonymous volume.
+pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
+    let image = engine.store().resolve_image(&spec.image)?;
+    check(&spec, &image)?;
+    let id = random_id()?;
+    let name = claim_name(engine, &id, spec.name.as_deref())?;
+    let mut undo = Undo { engine, name: Some(name.clone()), id: id.clone(), directory: None, volumes: Vec::new() };
+    let record = compose(engine, &mut undo, spec, &image, name)?;
+    let directory = record.directory(engine);
+    undo.directory = Some(directory.clone());
+    engine.store().create_container_dir(&directory)?;
+    let exits_path = state::exits_path(engine, &record);
+    exits::preallocate(&exits_path)?;
+    if !record.spec.auto_remove {
+        fs::sync_file(&exits_path)?;
+    }
+    record.save(engine)?;
+    undo.disarm();
+    Ok(record)
+}
+
+fn compose(
+    engine: &Engine,
+    undo: &mut Undo<'_>,
+    spec: ContainerSpec,
+    image: &Image,
+    name: String,
+) -> Result<ContainerRecord, Error> {
+    let id = undo.id.clone();
+    let process = process::compose(&spec, image, &id)?;
+    let mounts = mounts::resolve(engine, &spec, image, &id, &mut undo.volumes)?;
+    let hostname = match (&spec.hostname, spec.network == super::spec::NetworkMode::Host || spec.namespaces.uts_host) {
+        (Some(hostname), _) => hostname.clone(),
+        (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        (None, false) => id.get(..12).unwrap_or_default().to_owned(),
+    };
+    let config = &image.config.config;
+    let stop_signal = spec.stop_signal.clone().unwrap_or_else(|| config.stop_signal.clone());
+    let mut labels = config.labels.clone();
+    labels.extend(spec.labels.clone());
+    let mut exposed_ports: Vec<String> = config.exposed_ports.keys().cloned().collect();
+    exposed_ports.extend(spec.exposed_ports.iter().cloned());
+    exposed_ports.sort_unstable();
+    exposed_ports.dedup();
+    Ok(ContainerRecord {
+        version: 1,
+        id,
+        name,
+        created: clock::wall_nanos(),
+        image: image.id.clone(),
+        layers: image.layers.iter().rev().map(|layer| layer.diff_id.clone()).collect(),
+        highest_id: image.highest_uid.max(image.highest_gid),
+        process,
+        mounts,
+        hostname,
+        stop_signal: if stop_signal.is_empty() { 15 } else { parse_signal(&stop_signal)? },
+        labels,
+        exposed_ports,
+        stopped_by_user: false,
+        spec,
+    })
+}
+
+fn parse_signal(text: &str) -> Result<i32, Error> {
+    signal::parse(text).ok_or_else(|| Error::invalid(format!("invalid signal: {text}")))
+}
+
+/// Refuses what cannot be honoured before anything is made.
+fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
+    if spec.auto_remove && spec.restart != super::spec::Restart::No {
+        return Err(Error::invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    let platform = image.config.platform();
+    if !Platform::host().runs(&platform) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "image {} is for {}-{}, which this {} host cannot run",
+                spec.image,
+                platform.os,
+                platform.architecture,
+                Platform::host().architecture
+            ),
+        ));
+    }
+    super::oci_spec::bounding_set(spec)?;
+    Ok(())
+}
+
+fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String, Error> {
+    let owner = NameOwner { id: id.to_owned(), boot: engine.boot().to_owned() };
+    if let Some(name) = wanted {
+        names::validate(name)?;
+        return match claim(engine, name, &owner)? {
+            None => Ok(name.to_owned()),
+            Some(holder) => Err(Error::conflict(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{}\". You have to \
+                 remove (or rename) that container to be able to reuse that name.",
+                holder.id
+            ))),
+        };
+    }
+    let mut attempt = 0;
+    loop {
+        let name = names::random(attempt)?;
+        if claim(engine, &name, &owner)?.is_none() {
+            return Ok(name);
+        }
+        attempt += 1;
+    }
+}
+
+/// Claims a name, taking it from a container that no longer exists. Returns who holds it otherwise.
+fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
+    loop {
+        let Claim::Held(holder) = engine.store().claim_name(name, owner)? else { return Ok(None) };
+        let gone_with_its_boot = holder.boot != engine.boot() && lookup::load(engine, &holder.id).is_err();
+        if !gone_with_its_boot {
+            return Ok(Some(holder));
+        }
+        engine.store().release_name(name, &holder.id)?;
+    }
+}
+
+/// Takes back what a failed create has made.
+struct Undo<'a> {
+    engine: &'a Engine,
+    id: String,
+    name: Option<String>,
+    directory: Option<std::path::PathBuf>,
+    volumes: Vec<String>,
+}
+
+impl Undo<'_> {
+    fn disarm(mut self) {
+        self.name = None;
+        self.directory = None;
+        self.volumes.clear();
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let store = self.engine.store();
+        let mut results = Vec::new();
+        if let Some(directory) = &self.directory {
+            results.push(store.discard(directory).map(drop));
+        }
+        for volume in &self.volumes {
+            results.push(store.remove_volume(volume).map(drop));
+        }
+        if let Some(name) = &self.name {
+            results.push(store.release_name(name, &self.id));
+        }
+        for error in results.into_iter().filter_map(Result::err) {
+            log::warn!("undoing the creation of container {}: {error}", self.id);
+        }
+    }
+}
+

@@ -1,0 +1,58 @@
+//! Containers: from what a user asks for to a running process and back.
+
+mod create;
+mod lookup;
+mod names;
+pub(crate) mod oci_spec;
+pub mod record;
+mod seccomp_cache;
+pub mod spec;
+pub mod start;
+pub mod state;
+
+use corten_sys::SysError;
+
+pub use create::create;
+pub use lookup::{find, list, load};
+pub use record::ContainerRecord;
+pub use spec::ContainerSpec;
+pub use start::{StartOptions, start};
+pub use state::{ContainerState, Status};
+
+use crate::Error;
+
+/// Names of the volumes that were made for this container alone.
+pub(crate) fn anonymous_volumes(record: &ContainerRecord) -> Vec<String> {
+    let name = |mount: &record::MountRecord| match &mount.source {
+        spec::MountKind::Volume { name: Some(name), .. } if mount.anonymous => Some(name.clone()),
+        _ => None,
+    };
+    record.mounts.iter().filter_map(name).collect()
+}
+
+/// A number nobody can foresee.
+pub(crate) fn random_number() -> Result<u32, Error> {
+    let mut bytes = [0; 4];
+    fill_random(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// A new id: 256 random bits in hex.
+pub(crate) fn random_id() -> Result<String, Error> {
+    let mut bytes = [0; 32];
+    fill_random(&mut bytes)?;
+    Ok(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or('0')
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
+    use rustix::rand::{GetRandomFlags, getrandom};
+    let length = getrandom(&mut *bytes, GetRandomFlags::empty())
+        .map_err(|errno| Error::from(SysError::new("getrandom", "", errno)))?;
+    // getrandom(2): up to 256 bytes come whole.
+    debug_assert_eq!(length, bytes.len(), "getrandom was cut short");
+    Ok(())
+}

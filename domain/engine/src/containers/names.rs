@@ -1,0 +1,59 @@
+//! Container names: docker's grammar, and random ones of an adjective and a metal or mineral.
+
+use super::random_number;
+use crate::Error;
+
+const ADJECTIVES: [&str; 32] = [
+    "amber", "brisk", "calm", "clever", "copper", "crisp", "eager", "early", "fair", "gentle", "golden", "hardy",
+    "keen", "lively", "lucid", "mellow", "nimble", "noble", "patient", "plain", "proud", "quick", "quiet", "ready",
+    "rustic", "silver", "solid", "steady", "sturdy", "swift", "tidy", "warm",
+];
+
+const NOUNS: [&str; 32] = [
+    "agate", "alloy", "anvil", "basalt", "beryl", "bolt", "brass", "chrome", "cobalt", "crane", "flint", "forge",
+    "garnet", "girder", "granite", "harbor", "hull", "ingot", "iron", "jasper", "keel", "marble", "mica", "nickel",
+    "opal", "pewter", "quartz", "rivet", "slate", "steel", "titan", "zinc",
+];
+
+/// Checks a name as docker does.
+pub(super) fn validate(name: &str) -> Result<(), Error> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if first && rest && name.len() >= 2 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+    )))
+}
+
+/// Makes a name up; after a few collisions with a number behind it.
+pub(super) fn random(attempt: u32) -> Result<String, Error> {
+    let number = random_number()? as usize;
+    let pick = |words: &'static [&'static str; 32], shift: u32| words[(number >> shift) % 32];
+    let name = format!("{}_{}", pick(&ADJECTIVES, 0), pick(&NOUNS, 5));
+    Ok(if attempt == 0 { name } else { format!("{name}{}", (number >> 10) % (10 << attempt.min(16))) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_grammar() {
+        for name in ["web", "a1", "x_y.z-1", "0a"] {
+            assert!(validate(name).is_ok(), "{name}");
+        }
+        for name in ["", "a", "-x", ".x", "a/b", "a b", "ä1", "a:b"] {
+            assert!(validate(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn random_names_are_valid() {
+        for attempt in 0..20 {
+            validate(&random(attempt).unwrap()).unwrap();
+        }
+    }
+}

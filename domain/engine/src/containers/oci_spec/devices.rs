@@ -1,0 +1,132 @@
+//! Devices: docker's default nodes and `--device`, made or bound.
+
+use corten_runtime::cgroups::devices::docker_default;
+use corten_runtime::cgroups::resources::{Access, DeviceKind, DeviceRule};
+use corten_spec::runtime::{Device, Mount};
+use corten_sys::SysError;
+use rustix::fs::FileType;
+
+use crate::Error;
+use crate::containers::record::ContainerRecord;
+use crate::containers::spec::DeviceSpec;
+
+/// Every container's nodes: name, major, minor.
+const DEFAULT: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// The nodes to make with mknod, for a container with the host's ids.
+pub(super) fn to_make(record: &ContainerRecord) -> Result<Vec<Device>, Error> {
+    let mut devices: Vec<Device> = DEFAULT
+        .iter()
+        .map(|&(name, major, minor)| Device {
+            path: format!("/dev/{name}"),
+            kind: "c".to_owned(),
+            major,
+            minor,
+            file_mode: Some(0o666),
+            ..Device::default()
+        })
+        .collect();
+    for asked in requested(record)? {
+        let node = Node::read(&asked.host)?;
+        devices.push(Device {
+            path: asked.container.clone(),
+            kind: node.kind.letter().to_string(),
+            major: node.major,
+            minor: node.minor,
+            file_mode: Some(node.mode),
+            uid: Some(node.owner.0),
+            gid: Some(node.owner.1),
+        });
+    }
+    Ok(devices)
+}
+
+/// The host's nodes to bind, where mknod is refused.
+pub(super) fn to_bind(record: &ContainerRecord) -> Result<Vec<Mount>, Error> {
+    let bind = |source: &str, destination: &str| Mount {
+        destination: destination.to_owned(),
+        kind: "bind".to_owned(),
+        source: source.to_owned(),
+        options: ["bind", "rprivate", "noidmap", "nosuid", "noexec"].map(str::to_owned).to_vec(),
+    };
+    let mut mounts: Vec<_> =
+        DEFAULT.iter().map(|(name, ..)| bind(&format!("/dev/{name}"), &format!("/dev/{name}"))).collect();
+    for asked in requested(record)? {
+        Node::read(&asked.host)?;
+        mounts.push(bind(&asked.host, &asked.container));
+    }
+    Ok(mounts)
+}
+
+/// The device rules of the container's cgroup; `None` allows everything.
+pub(crate) fn rules(record: &ContainerRecord) -> Result<Option<Vec<DeviceRule>>, Error> {
+    if record.spec.privileged {
+        return Ok(None);
+    }
+    let mut rules = docker_default();
+    rules.extend(record.spec.resources.devices.iter().flatten().cloned());
+    for asked in requested(record)? {
+        let node = Node::read(&asked.host)?;
+        let wrong = || Error::invalid(format!("invalid device mode: {}", asked.access));
+        rules.push(DeviceRule {
+            allow: true,
+            kind: node.kind,
+            major: Some(node.major),
+            minor: Some(node.minor),
+            access: Access::parse(&asked.access).ok_or_else(wrong)?,
+        });
+    }
+    Ok(Some(rules))
+}
+
+/// `--device`, a directory of nodes taken for each node in it, as docker does.
+fn requested(record: &ContainerRecord) -> Result<Vec<DeviceSpec>, Error> {
+    let mut devices = Vec::new();
+    for asked in &record.spec.devices {
+        let names = corten_sys::fs::list(&asked.host);
+        match names {
+            Ok(names) if !names.is_empty() => {
+                for name in names {
+                    let host = format!("{}/{name}", asked.host);
+                    let container = format!("{}/{name}", asked.container);
+                    if Node::read(&host).is_ok() {
+                        devices.push(DeviceSpec { host, container, access: asked.access.clone() });
+                    }
+                }
+            }
+            _ => devices.push(asked.clone()),
+        }
+    }
+    Ok(devices)
+}
+
+struct Node {
+    kind: DeviceKind,
+    major: u32,
+    minor: u32,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+impl Node {
+    fn read(path: &str) -> Result<Self, Error> {
+        let unusable = |reason: String| {
+            Error::invalid(format!("error gathering device information while adding custom device \"{path}\": {reason}"))
+        };
+        let stat = rustix::fs::stat(path)
+            .map_err(|errno| unusable(SysError::at("stat", path, errno).to_string()))?;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::CharacterDevice => DeviceKind::Char,
+            FileType::BlockDevice => DeviceKind::Block,
+            _ => return Err(unusable("not a device node".to_owned())),
+        };
+        Ok(Self {
+            kind,
+            major: rustix::fs::major(stat.st_rdev),
+            minor: rustix::fs::minor(stat.st_rdev),
+            mode: stat.st_mode & 0o7777,
+            owner: (stat.st_uid, stat.st_gid),
+        })
+    }
+}
