@@ -270,6 +270,12 @@ fn v2_a_parent_with_processes_is_named() {
     let mut child = start_in(&busy, "exec sleep 100");
     let error = Cgroup::create(&layout, &parent.name, "c1", &limits()).unwrap_err();
     assert!(matches!(error, CgroupError::BusyParent { .. }), "{error}");
+    let pids = Resources { pids: Some(10), ..Resources::default() };
+    let error = Cgroup::create(&layout, &parent.name, "c1", &pids).unwrap_err();
+    assert!(error.to_string().starts_with("pids limit: enable the pids controller below"), "{error}");
+    // Without limits there is nothing to enable, and the cgroup is a usable one.
+    let free = parent.create(&Resources::default());
+    end(&free, start_in(&free, "exec sleep 100"));
     child.kill().unwrap();
     child.wait().unwrap();
 }
