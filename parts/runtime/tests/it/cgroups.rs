@@ -183,14 +183,19 @@ fn v1_io_cpuset_and_hugepages() {
     let Ok(root) = rustix::fs::stat("/") else { panic!("stat /") };
     let (major, minor) = (rustix::fs::major(root.st_dev), rustix::fs::minor(root.st_dev));
     let rate = vec![DeviceValue { major, minor, value: 1 << 20 }];
+    let weight = layout.has_io_weight(&parent.name).then_some(300);
     let resources = Resources {
         cpu: Cpu { cpus: Some("0".to_owned()), mems: Some("0".to_owned()), ..Cpu::default() },
-        blkio: Blkio { read_bps: rate.clone(), write_iops: rate, ..Blkio::default() },
+        blkio: Blkio { weight, read_bps: rate.clone(), write_iops: rate, ..Blkio::default() },
         ..Resources::default()
     };
     let cgroup = parent.create(&resources);
     let blkio = v1_directory(&layout, Controller::Blkio, &cgroup).unwrap();
     assert_eq!(read(&blkio, "blkio.throttle.read_bps_device"), format!("{major}:{minor} 1048576"));
+    if fs::exists(blkio.join("blkio.bfq.weight")) {
+        assert_eq!(weight, Some(300));
+        assert!(read(&blkio, "blkio.bfq.weight").ends_with("300"));
+    }
     end(&cgroup, start_in(&cgroup, "exec sleep 100"));
 
     let huge = Resources {
