@@ -189,6 +189,24 @@ impl Layout {
             }
         }
     }
+
+    /// Says whether the kernel can weigh block I/O (BFQ, CFQ or, on v2, iocost), so that a weight can be kept.
+    ///
+    /// The weight files are missing in a root; others that come with them tell. On v2 `parent` is looked at too.
+    pub fn has_io_weight(&self, parent: &str) -> bool {
+        let any =
+            |directory: &Path, files: &[&str]| files.iter().any(|file| fs::exists(directory.join(file)));
+        match self {
+            Self::V1(hierarchies) => hierarchies
+                .iter()
+                .find(|hierarchy| hierarchy.controllers.contains(&Controller::Blkio))
+                .is_some_and(|hierarchy| any(&hierarchy.mount, &["blkio.bfq.io_serviced", "blkio.weight"])),
+            Self::V2(mount) => {
+                let parent = mount.join(parent.trim_matches('/'));
+                any(mount, &["io.cost.qos"]) || any(&parent, &["io.bfq.weight", "io.weight"])
+            }
+        }
+    }
 }
 
 fn magic(path: &Path) -> Option<i64> {

@@ -270,6 +270,10 @@ fn enable_in(
     let available = fs::read_to_string(directory.join("cgroup.controllers"))?;
     let control = directory.join("cgroup.subtree_control");
     let enabled = fs::read_to_string(&control)?;
+    // The root (which alone has no cgroup.events) may have processes. In any other cgroup with processes the kernel
+    // refuses some controllers, and takes others by turning the children into threads of it.
+    let occupied =
+        fs::exists(directory.join("cgroup.events")) && !fs::read(directory.join("cgroup.procs"))?.is_empty();
     for (what, controller, name) in wanted.iter().copied() {
         if has_word(&enabled, name) {
             continue;
@@ -282,12 +286,19 @@ fn enable_in(
         }
         let value = format!("+{name}");
         // One at a time: a line is taken whole or not at all.
-        let written = fs::write_kernel_file(&control, value.as_bytes());
-        if let (Err(error), Some(what)) = (written, what) {
-            return Err(match error.errno() {
-                Errno::BUSY => CgroupError::BusyParent { what, controller, directory: directory.to_owned() },
-                errno => CgroupError::Write { what, value, path: control, errno },
-            });
+        let written = if occupied {
+            Err(Errno::BUSY)
+        } else {
+            fs::write_kernel_file(&control, value.as_bytes()).map_err(|error| error.errno())
+        };
+        match (written, what) {
+            (Err(Errno::BUSY), Some(what)) => {
+                return Err(CgroupError::BusyParent { what, controller, directory: directory.to_owned() });
+            }
+            (Err(errno), Some(what)) => {
+                return Err(CgroupError::Write { what, value, path: control, errno });
+            }
+            (Err(_), None) | (Ok(()), _) => {}
         }
     }
     Ok(())

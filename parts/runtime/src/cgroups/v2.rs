@@ -128,8 +128,8 @@ fn io(blkio: &resources::Blkio, bfq: bool, out: &mut Vec<Setting>) {
         if bfq { weight } else { io_weight(u16::try_from(weight).unwrap_or(u16::MAX)) }
     };
     if let Some(weight) = blkio.weight {
-        // Both files name the default of all devices this way.
-        let value = format!("default {}", convert(u64::from(weight)));
+        // Without a device it is the default; io.bfq.weight does not take the word "default".
+        let value = convert(u64::from(weight)).to_string();
         out.push(Setting::new("block I/O weight", Blkio, weight_file, value));
     }
     for device in &blkio.weight_device {
@@ -237,7 +237,7 @@ mod tests {
             "cpuset/cpuset.cpus=0",
             "cpuset/cpuset.mems=0",
             "pids/pids.max=64",
-            "blkio/io.weight=default 10000",
+            "blkio/io.weight=10000",
             "blkio/io.weight=8:16 1",
             "blkio/io.max=8:16 rbps=1",
             "blkio/io.max=8:16 wbps=2",
@@ -246,7 +246,7 @@ mod tests {
         ];
         assert_eq!(lines(&resources, false), expected);
         let bfq = lines(&resources, true);
-        assert_eq!(bfq[8..10], ["blkio/io.bfq.weight=default 1000", "blkio/io.bfq.weight=8:16 10"]);
+        assert_eq!(bfq[8..10], ["blkio/io.bfq.weight=1000", "blkio/io.bfq.weight=8:16 10"]);
         let settings = settings(&resources, Facts { bfq: true }).unwrap();
         assert_eq!(
             needed(&settings),
