@@ -43,6 +43,11 @@ impl Lease {
         &self.path
     }
 
+    /// The store it belongs to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Makes everything in the store durable.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         rustix::fs::syncfs(&self.directory).on("syncfs", &self.path)?;

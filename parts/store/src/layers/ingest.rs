@@ -9,14 +9,11 @@ use corten_spec::{DiffId, Digest};
 
 use super::chunks::{CHUNK, ChunkReader, ChunkSender, chunks};
 use super::unpack::{ApplyError, unpack};
-use super::{Contents, PendingLayer, prepare};
+use super::{Contents, DEPTH, PendingLayer, prepare};
 use crate::StoreError;
 use crate::compression::Compression;
 use crate::ingest::Lease;
 use crate::tar::TarError;
-
-/// How many chunks may wait: with 256 KiB each, enough that small layers overlap.
-const DEPTH: usize = 32;
 
 /// A layer being unpacked.
 pub(crate) struct LayerIngest {
