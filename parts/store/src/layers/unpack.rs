@@ -395,9 +395,10 @@ impl Unpacker {
         let stat = place.stat()?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         let number = self.inodes.get(&stat.st_ino).copied().filter(|_| kind == FileType::RegularFile);
-        if kind == FileType::Directory {
+        if matches!(kind, FileType::Directory | FileType::Symlink) {
             self.parents.forget();
-        } else if number.is_none() || stat.st_nlink > 1 && self.is_kept(number) {
+        }
+        if kind != FileType::Directory && (number.is_none() || self.is_kept(number)) {
             return rustix::fs::unlinkat(place.parent, place.name, AtFlags::empty())
                 .map_err(place.on("unlink"));
         }
