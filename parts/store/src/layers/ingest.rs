@@ -29,7 +29,7 @@ pub(crate) struct LayerIngest {
 enum Tar {
     /// The caller's thread, as the bytes come.
     Plain {
-        hasher: Hasher,
+        hasher: Box<Hasher>,
         size: u64,
     },
     Compressed(JoinHandle<io::Result<(Digest, u64)>>),
@@ -48,7 +48,7 @@ impl LayerIngest {
         prepare(&path)?;
         let (input, reader) = chunks(DEPTH);
         let (tar, reader) = match compression {
-            Compression::None => (Tar::Plain { hasher: Hasher::new(algorithm), size: 0 }, reader),
+            Compression::None => (Tar::Plain { hasher: Box::new(Hasher::new(algorithm)), size: 0 }, reader),
             _ => {
                 let (output, unpacked) = chunks(DEPTH);
                 let thread = spawn("inflate", move || inflate(compression, reader, output, algorithm))?;

@@ -6,10 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use corten_sys::{Dir, SysError, fs};
 use rustix::fs::OFlags;
+use zstd::stream::read::Decoder;
+use zstd::stream::write::Encoder;
 
 use super::parents::as_path;
 
@@ -30,15 +33,14 @@ const END: u8 = b'E';
 
 /// Writes a recipe.
 pub(crate) struct RecipeWriter {
-    sink: zstd::stream::write::Encoder<'static, BufWriter<File>>,
+    sink: Encoder<'static, BufWriter<File>>,
     files: u32,
 }
 
 impl RecipeWriter {
     pub(crate) fn create(layer: &Path) -> Result<Self, RecipeError> {
         let file = BufWriter::with_capacity(128 << 10, fs::create_new(layer.join(FILE))?);
-        let mut sink =
-            zstd::stream::write::Encoder::new(file, COMPRESSION_LEVEL).map_err(RecipeError::Write)?;
+        let mut sink = Encoder::new(file, COMPRESSION_LEVEL).map_err(RecipeError::Write)?;
         sink.write_all(MAGIC).map_err(RecipeError::Write)?;
         Ok(Self { sink, files: 0 })
     }
@@ -104,7 +106,7 @@ pub enum RecipeError {
 /// Writes the exact tar of the layer at `layer` (holding the tree in `tree`) to `output`.
 pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result<(), RecipeError> {
     let file = BufReader::with_capacity(128 << 10, fs::open(layer.join(FILE))?);
-    let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(RecipeError::Read)?;
+    let decoder = Decoder::with_buffer(file).map_err(RecipeError::Read)?;
     let mut source = BufReader::with_capacity(128 << 10, decoder);
     let mut magic = [0; MAGIC.len()];
     source.read_exact(&mut magic).map_err(RecipeError::Read)?;
@@ -191,7 +193,7 @@ impl Copier {
 }
 
 /// Opens a path that may be longer than PATH_MAX.
-fn open_deep(tree: &Dir, path: &[u8], flags: OFlags) -> Result<std::os::fd::OwnedFd, SysError> {
+fn open_deep(tree: &Dir, path: &[u8], flags: OFlags) -> Result<OwnedFd, SysError> {
     const PIECE: usize = 2048;
     let mut rest = path;
     let mut current: Option<Dir> = None;

@@ -10,6 +10,8 @@ const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 struct Fixture {
     layers: Vec<Vec<u8>>,
     config: Vec<u8>,
@@ -119,7 +121,7 @@ fn plain(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn docker_archives() {
     let fixture = Fixture::new("one");
-    let pack: [fn(&[u8]) -> Vec<u8>; 3] = [plain, gzip, zstd];
+    let pack: [Pack; 3] = [plain, gzip, zstd];
     for pack in pack {
         for backwards in [false, true] {
             let scene = Scene::new();
@@ -143,7 +145,7 @@ fn docker_archives() {
 fn layouts_keep_their_manifests() {
     let fixture = Fixture::new("two");
     let name = r#","annotations":{"io.containerd.image.name":"docker.io/library/app:3"}"#;
-    let pack: [(fn(&[u8]) -> Vec<u8>, &str); 3] = [
+    let pack: [(Pack, &str); 3] = [
         (plain, "application/vnd.oci.image.layer.v1.tar"),
         (gzip, "application/vnd.oci.image.layer.v1.tar+gzip"),
         (zstd, "application/vnd.oci.image.layer.v1.tar+zstd"),
