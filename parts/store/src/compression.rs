@@ -142,6 +142,11 @@ mod tests {
 
     #[test]
     fn bombs() {
+        let zeros = zstd::stream::encode_all(&vec![0; 64 << 20][..], 1).unwrap();
+        let bomb = zeros.repeat(24);
+        let mut decoder = Compression::Zstd.decoder(&bomb[..]).unwrap();
+        let error = io::copy(&mut decoder, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("expands to more than 250 times"), "{error}");
         assert!(!is_bomb(1, FREE_OUTPUT));
         assert!(is_bomb(1 << 20, FREE_OUTPUT + 1));
         assert!(!is_bomb(FREE_OUTPUT / RATIO + 1, FREE_OUTPUT + 1));

@@ -6,6 +6,7 @@
 pub(crate) mod attributes;
 pub(crate) mod chunks;
 pub(crate) mod ingest;
+mod kept;
 pub(crate) mod parents;
 pub(crate) mod recipe;
 mod unpack;

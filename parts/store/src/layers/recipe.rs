@@ -14,12 +14,11 @@ use rustix::fs::OFlags;
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
+use super::kept;
 use super::parents::as_path;
 
 /// The file beside the tree.
 pub(crate) const FILE: &str = "recipe";
-/// The directory of replaced contents beside the tree.
-pub(crate) const KEPT: &str = "kept";
 
 const MAGIC: &[u8; 8] = b"cortenr1";
 const COMPRESSION_LEVEL: i32 = 1;
@@ -114,8 +113,8 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
         return Err(RecipeError::Damaged);
     }
     let tree = Dir::open(layer.join(tree))?;
-    let kept = match fs::exists(layer.join(KEPT)) {
-        true => Some(Dir::open(layer.join(KEPT))?),
+    let replaced = match fs::exists(layer.join(kept::DIRECTORY)) {
+        true => Some(Dir::open(layer.join(kept::DIRECTORY))?),
         false => None,
     };
     let mut copier = Copier { buffer: vec![0; 256 << 10], current: None };
@@ -135,7 +134,7 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
                 }
                 let mut path = vec![0; length];
                 source.read_exact(&mut path).map_err(RecipeError::Read)?;
-                copier.open(&tree, kept.as_ref(), path, files)?;
+                copier.open(&tree, replaced.as_ref(), path, files)?;
                 files += 1;
                 copier.copy(number(&mut source)?, number(&mut source)?, output)?;
             }
@@ -159,7 +158,6 @@ impl Copier {
         path: Vec<u8>,
         number: u32,
     ) -> Result<(), RecipeError> {
-        // O_NOATIME is left out: the store's mount decides.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let replaced = match kept {
             Some(kept) => fs::absent_is_none(kept.open_at(number.to_string(), flags, 0))?,

@@ -324,3 +324,33 @@ fn a_changed_layer_is_not_saved() {
     let error = scene.store.save_images(&items, &mut Vec::new()).unwrap_err().to_string();
     assert!(error.contains("was changed on disk"), "{error}");
 }
+
+#[test]
+fn loads_and_removals_at_once() {
+    let fixture = Fixture::new("raced");
+    let scene = Scene::new();
+    // A layout names its layers, so that a loader skips those that are there: and must keep them there.
+    let (manifest, tar) = fixture.layout(plain, "application/vnd.oci.image.layer.v1.tar");
+    let archive = tar.file("index.json", &index(&[descriptor(OCI_MANIFEST, &manifest, "")])).end();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    load(&scene, &archive).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..12 {
+                // Not there at the moment is fine; half there is not.
+                match scene.store.remove_image(&fixture.id(), || Ok(std::collections::HashSet::new())) {
+                    Ok(_) => {}
+                    Err(error) => assert!(error.to_string().starts_with("No such image"), "{error}"),
+                }
+            }
+        });
+    });
+    load(&scene, &archive).unwrap();
+    assert_eq!(scene.tars(&fixture.id()), fixture.layers);
+    assert_eq!(corten_sys::fs::list(scene.store.path("ingest")).unwrap(), Vec::<String>::new());
+}
