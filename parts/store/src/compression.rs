@@ -1,6 +1,8 @@
 //! Compressed streams: told apart by their first bytes, unpacked with a limit on how far they expand.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -52,8 +54,8 @@ impl Compression {
         self,
         input: R,
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
-        let counted = Counted { inner: input, count: std::sync::Arc::default() };
-        let count = std::sync::Arc::clone(&counted.count);
+        let counted = Counted { inner: input, count: Arc::default() };
+        let count = Arc::clone(&counted.count);
         let inner: Box<dyn Read + Send + 'a> = match self {
             Self::None => return Ok(Box::new(counted.inner)),
             Self::Gzip => Box::new(MultiGzDecoder::new(counted)),
@@ -74,7 +76,7 @@ impl Compression {
 /// Counts the bytes that are taken from a stream.
 struct Counted<R> {
     inner: R,
-    count: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    count: Arc<AtomicU64>,
 }
 
 impl<R: BufRead> BufRead for Counted<R> {
@@ -83,7 +85,7 @@ impl<R: BufRead> BufRead for Counted<R> {
     }
 
     fn consume(&mut self, count: usize) {
-        self.count.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
         self.inner.consume(count);
     }
 }
@@ -101,7 +103,7 @@ impl<R: BufRead> Read for Counted<R> {
 /// Stops a decompression bomb.
 struct Bounded<'a> {
     inner: Box<dyn Read + Send + 'a>,
-    input: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    input: Arc<AtomicU64>,
     output: u64,
 }
 
@@ -109,7 +111,7 @@ impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.output += count as u64;
-        let input = self.input.load(std::sync::atomic::Ordering::Relaxed);
+        let input = self.input.load(Ordering::Relaxed);
         if is_bomb(input, self.output) {
             let text = format!("stream expands to more than {RATIO} times its size");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -140,6 +142,11 @@ mod tests {
 
     #[test]
     fn bombs() {
+        let zeros = zstd::stream::encode_all(&vec![0; 64 << 20][..], 1).unwrap();
+        let bomb = zeros.repeat(24);
+        let mut decoder = Compression::Zstd.decoder(&bomb[..]).unwrap();
+        let error = io::copy(&mut decoder, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("expands to more than 250 times"), "{error}");
         assert!(!is_bomb(1, FREE_OUTPUT));
         assert!(is_bomb(1 << 20, FREE_OUTPUT + 1));
         assert!(!is_bomb(FREE_OUTPUT / RATIO + 1, FREE_OUTPUT + 1));

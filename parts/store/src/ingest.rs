@@ -29,9 +29,9 @@ impl Lease {
         loop {
             let path = store.path("ingest").join(random_name()?);
             fs::create_dir(&path, 0o700)?;
-            let directory = fs::open(&path)?;
+            // A collector may take it before it is locked: then another.
+            let Some(directory) = fs::absent_is_none(fs::open(&path))? else { continue };
             rustix::fs::flock(&directory, FlockOperation::LockExclusive).on("flock", &path)?;
-            // A collector may have found it before it was locked.
             if fs::exists(&path) {
                 return Ok(Self { store: store.clone(), path, directory });
             }
@@ -41,6 +41,11 @@ impl Lease {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The store it belongs to.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Makes everything in the store durable.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use corten_sys::fs;
 
 pub use error::StoreError;
-pub use images::{Image, ImageError, ImportOptions};
+pub use images::{Image, ImageError, ImportOptions, LoadOptions, SaveItem};
 pub use ingest::Lease;
 pub use layers::Layer;
 pub use tar::TarError;

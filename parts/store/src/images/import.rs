@@ -29,7 +29,11 @@ pub struct ImportOptions {
 
 impl Store {
     /// Makes an image of a tar, plain or compressed with gzip or zstd. Blocking; leaves nothing on an error.
-    pub fn import_image(&self, input: &mut dyn Read, options: &ImportOptions) -> Result<ImageId, StoreError> {
+    pub fn import_image(
+        &self,
+        input: &mut (dyn Read + Send),
+        options: &ImportOptions,
+    ) -> Result<ImageId, StoreError> {
         let failed = |source| StoreError::Input { what: "archive".to_owned(), source };
         let lease = Lease::new(self)?;
         let mut input = std::io::BufReader::with_capacity(CHUNK, input);

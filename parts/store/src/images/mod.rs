@@ -3,11 +3,15 @@
 //! `images/<algorithm>-<hex>.json` is a record, keyed by image ID. Readers take no lock; whatever changes
 //! records, references or the set of layers holds `images/lock`.
 
+mod archive;
 mod commit;
 mod import;
+mod layout;
+mod load;
 mod references;
 mod remove;
 mod resolve;
+mod save;
 
 use corten_spec::reference::ReferenceError;
 use corten_spec::{DiffId, Digest, ImageConfig, ImageId, Reference};
@@ -17,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Store, StoreError, record};
 
 pub use import::ImportOptions;
+pub use load::{LoadOptions, LoadedImage};
 pub use references::Tagged;
 pub use remove::Removed;
+pub use save::SaveItem;
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -72,7 +72,7 @@ mod tests {
         let v2 = [&[1, 0, 0, 2][..], &[0; 16]].concat();
         let v3 = [&[0, 0, 0, 3][..], &[0; 20]].concat();
         let check = |name: &str, value: &[u8], expected| {
-            assert_eq!(judge(name.as_bytes(), value), expected, "{name}")
+            assert_eq!(judge(name.as_bytes(), value), expected, "{name}");
         };
         check("security.capability", &v2, Verdict::Keep);
         check("security.capability", &v3, Verdict::Keep);

@@ -1,6 +1,6 @@
 //! Bytes from one thread to another in big recycled buffers, with an explicit end.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// Big enough that hand-over and system calls cost nothing beside the copying, small enough for a cache.
@@ -92,6 +92,49 @@ impl Read for ChunkReader {
         buffer[..count].copy_from_slice(&bytes[..count]);
         self.consume(count);
         Ok(count)
+    }
+}
+
+/// Collects small writes into chunks.
+pub(crate) struct ChunkWriter {
+    sender: ChunkSender,
+    buffer: Vec<u8>,
+}
+
+impl ChunkWriter {
+    pub(crate) fn new(sender: ChunkSender) -> Self {
+        Self { buffer: sender.buffer(), sender }
+    }
+
+    /// Ends the stream.
+    pub(crate) fn finish(mut self) {
+        // A reader that is gone needs no rest.
+        drop(self.flush());
+        self.sender.finish();
+    }
+
+    /// Makes the reader fail with this error.
+    pub(crate) fn fail(self, error: io::Error) {
+        self.sender.fail(error);
+    }
+}
+
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        let part = bytes.len().min(CHUNK - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..part]);
+        Ok(part)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let next = self.sender.buffer();
+        match self.sender.send(std::mem::replace(&mut self.buffer, next)) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 }
 

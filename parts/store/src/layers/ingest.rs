@@ -9,14 +9,11 @@ use corten_spec::{DiffId, Digest};
 
 use super::chunks::{CHUNK, ChunkReader, ChunkSender, chunks};
 use super::unpack::{ApplyError, unpack};
-use super::{Contents, PendingLayer, prepare};
+use super::{Contents, DEPTH, PendingLayer, prepare};
 use crate::StoreError;
 use crate::compression::Compression;
 use crate::ingest::Lease;
 use crate::tar::TarError;
-
-/// How many chunks may wait: with 256 KiB each, enough that small layers overlap.
-const DEPTH: usize = 32;
 
 /// A layer being unpacked.
 pub(crate) struct LayerIngest {
@@ -32,7 +29,7 @@ pub(crate) struct LayerIngest {
 enum Tar {
     /// The caller's thread, as the bytes come.
     Plain {
-        hasher: Hasher,
+        hasher: Box<Hasher>,
         size: u64,
     },
     Compressed(JoinHandle<io::Result<(Digest, u64)>>),
@@ -51,7 +48,7 @@ impl LayerIngest {
         prepare(&path)?;
         let (input, reader) = chunks(DEPTH);
         let (tar, reader) = match compression {
-            Compression::None => (Tar::Plain { hasher: Hasher::new(algorithm), size: 0 }, reader),
+            Compression::None => (Tar::Plain { hasher: Box::new(Hasher::new(algorithm)), size: 0 }, reader),
             _ => {
                 let (output, unpacked) = chunks(DEPTH);
                 let thread = spawn("inflate", move || inflate(compression, reader, output, algorithm))?;

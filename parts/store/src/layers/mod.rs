@@ -6,12 +6,14 @@
 pub(crate) mod attributes;
 pub(crate) mod chunks;
 pub(crate) mod ingest;
+mod kept;
 pub(crate) mod parents;
 pub(crate) mod recipe;
 mod unpack;
 
-use std::io::Write;
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use corten_spec::{DiffId, Digest, digest};
 use corten_sys::{Errno, fs};
@@ -20,12 +22,15 @@ use serde::{Deserialize, Serialize};
 use crate::ingest::Lease;
 use crate::{Store, StoreError, record};
 
+use chunks::{ChunkWriter, chunks};
 pub use recipe::RecipeError;
 pub use unpack::ApplyError;
 
 /// The tree's name in a layer's directory.
 pub(crate) const TREE: &str = "fs";
 const RECORD: &str = "layer.json";
+/// Chunks that wait between two threads.
+const DEPTH: usize = 32;
 
 /// What is known of a layer without walking it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,14 +104,45 @@ impl Store {
     ///
     /// On an error `output` may have got a part of the bytes.
     pub fn write_layer_tar(&self, diff_id: &DiffId, output: &mut dyn Write) -> Result<u64, StoreError> {
-        let mut hashing = Hashing { output, hasher: digest::Hasher::new(diff_id.0.algorithm()), size: 0 };
-        recipe::replay(&self.layer_path(diff_id), TREE, &mut hashing)
-            .map_err(|source| StoreError::Regenerate { diff_id: diff_id.clone(), source })?;
-        let (found, size) = (hashing.hasher.finish(), hashing.size);
-        if found != diff_id.0 {
-            return Err(StoreError::LayerChanged { diff_id: diff_id.clone(), found });
-        }
-        Ok(size)
+        let failed = |source| StoreError::Regenerate { diff_id: diff_id.clone(), source };
+        let (sender, mut reader) = chunks(DEPTH);
+        thread::scope(|scope| {
+            // Reading the tree beside hashing and writing.
+            let replaying = scope.spawn(move || {
+                let mut writer = ChunkWriter::new(sender);
+                let result = recipe::replay(&self.layer_path(diff_id), TREE, &mut writer);
+                match &result {
+                    Ok(()) => writer.finish(),
+                    Err(error) => writer.fail(io::Error::other(error.to_string())),
+                }
+                result
+            });
+            let (mut hasher, mut size) = (digest::Hasher::new(diff_id.0.algorithm()), 0);
+            let copied = loop {
+                let bytes = match reader.fill_buf() {
+                    Ok([]) => break Ok(()),
+                    Ok(bytes) => bytes,
+                    // Told by the other thread.
+                    Err(_) => break Ok(()),
+                };
+                hasher.update(bytes);
+                size += bytes.len() as u64;
+                if let Err(error) = output.write_all(bytes) {
+                    break Err(StoreError::Output(error));
+                }
+                let count = bytes.len();
+                reader.consume(count);
+            };
+            drop(reader);
+            let replayed = replaying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            copied?;
+            replayed.map_err(failed)?;
+            let found = hasher.finish();
+            if found != diff_id.0 {
+                return Err(StoreError::LayerChanged { diff_id: diff_id.clone(), found });
+            }
+            Ok(size)
+        })
     }
 
     /// Gives complete, synced layers their names. One that is already there wins.
@@ -133,27 +169,4 @@ pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
     fs::create_dir(path, 0o700)?;
     fs::create_dir(path.join(TREE), 0o755)?;
     Ok(())
-}
-
-struct Hashing<'a> {
-    output: &'a mut dyn Write,
-    hasher: digest::Hasher,
-    size: u64,
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        self.output.write_all(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.output.flush()
-    }
 }

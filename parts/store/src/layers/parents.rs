@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use corten_sys::error::Context;
 use corten_sys::{Dir, Errno, SysError};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+
+use super::attributes;
 
 /// An open directory of the layer, and its path there without symlinks.
 #[derive(Debug, Clone)]
@@ -110,22 +112,13 @@ impl Parents {
         match open_plain(current, name) {
             Ok(fd) => Ok(Parent { fd: Rc::new(fd), real: current.join(name).into() }),
             Err(Errno::LOOP) => self.follow(path),
-            Err(Errno::NOENT) if create => {
-                let on = |errno| SysError::at("mkdir", as_path(path), errno);
-                rustix::fs::mkdirat(current, name, Mode::from_raw_mode(0o755)).map_err(on)?;
-                // Neither the umask nor a set-group-id parent decides what a layer contains.
-                rustix::fs::chownat(
-                    current,
-                    name,
-                    Some(Uid::ROOT),
-                    Some(Gid::ROOT),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )
-                .map_err(on)?;
-                rustix::fs::chmodat(current, name, Mode::from_raw_mode(0o755), AtFlags::empty())
-                    .map_err(on)?;
-                let fd = open_plain(current, name).map_err(on)?;
-                Ok(Parent { fd: Rc::new(fd), real: current.join(name).into() })
+            Err(Errno::NOENT) if create => make(current, path, name),
+            // What the same layer makes is not hidden by its whiteout, which then hides only what is below.
+            Err(Errno::NOTDIR) if create && is_whiteout(current, name) => {
+                rustix::fs::unlinkat(current, name, AtFlags::empty()).on("unlink", as_path(path))?;
+                let made = make(current, path, name)?;
+                attributes::set_opaque(&made).on("setxattr", as_path(path))?;
+                Ok(made)
             }
             Err(errno) => Err(SysError::at("open", as_path(path), errno)),
         }
@@ -144,6 +137,23 @@ impl Parents {
         let inside = inside.strip_prefix(b"/").unwrap_or(inside);
         Ok(Parent { fd: Rc::new(fd), real: inside.into() })
     }
+}
+
+/// Makes a directory that is not in the archive: root's, mode 0755.
+fn make(current: &Parent, path: &[u8], name: &[u8]) -> Result<Parent, SysError> {
+    let mode = Mode::from_raw_mode(0o755);
+    rustix::fs::mkdirat(current, name, mode).on("mkdir", as_path(path))?;
+    // Neither the umask nor a set-group-id parent decides what a layer contains.
+    rustix::fs::chownat(current, name, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::SYMLINK_NOFOLLOW)
+        .on("chown", as_path(path))?;
+    rustix::fs::chmodat(current, name, mode, AtFlags::empty()).on("chmod", as_path(path))?;
+    let fd = open_plain(current, name).on("open", as_path(path))?;
+    Ok(Parent { fd: Rc::new(fd), real: current.join(name).into() })
+}
+
+fn is_whiteout(parent: &Parent, name: &[u8]) -> bool {
+    let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
 /// Joins a directory, empty for the root, and a name.

@@ -6,17 +6,19 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use corten_sys::{Dir, SysError, fs};
 use rustix::fs::OFlags;
+use zstd::stream::read::Decoder;
+use zstd::stream::write::Encoder;
 
+use super::kept;
 use super::parents::as_path;
 
 /// The file beside the tree.
 pub(crate) const FILE: &str = "recipe";
-/// The directory of replaced contents beside the tree.
-pub(crate) const KEPT: &str = "kept";
 
 const MAGIC: &[u8; 8] = b"cortenr1";
 const COMPRESSION_LEVEL: i32 = 1;
@@ -30,15 +32,14 @@ const END: u8 = b'E';
 
 /// Writes a recipe.
 pub(crate) struct RecipeWriter {
-    sink: zstd::stream::write::Encoder<'static, BufWriter<File>>,
+    sink: Encoder<'static, BufWriter<File>>,
     files: u32,
 }
 
 impl RecipeWriter {
     pub(crate) fn create(layer: &Path) -> Result<Self, RecipeError> {
         let file = BufWriter::with_capacity(128 << 10, fs::create_new(layer.join(FILE))?);
-        let mut sink =
-            zstd::stream::write::Encoder::new(file, COMPRESSION_LEVEL).map_err(RecipeError::Write)?;
+        let mut sink = Encoder::new(file, COMPRESSION_LEVEL).map_err(RecipeError::Write)?;
         sink.write_all(MAGIC).map_err(RecipeError::Write)?;
         Ok(Self { sink, files: 0 })
     }
@@ -104,7 +105,7 @@ pub enum RecipeError {
 /// Writes the exact tar of the layer at `layer` (holding the tree in `tree`) to `output`.
 pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result<(), RecipeError> {
     let file = BufReader::with_capacity(128 << 10, fs::open(layer.join(FILE))?);
-    let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(RecipeError::Read)?;
+    let decoder = Decoder::with_buffer(file).map_err(RecipeError::Read)?;
     let mut source = BufReader::with_capacity(128 << 10, decoder);
     let mut magic = [0; MAGIC.len()];
     source.read_exact(&mut magic).map_err(RecipeError::Read)?;
@@ -112,8 +113,8 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
         return Err(RecipeError::Damaged);
     }
     let tree = Dir::open(layer.join(tree))?;
-    let kept = match fs::exists(layer.join(KEPT)) {
-        true => Some(Dir::open(layer.join(KEPT))?),
+    let replaced = match fs::exists(layer.join(kept::DIRECTORY)) {
+        true => Some(Dir::open(layer.join(kept::DIRECTORY))?),
         false => None,
     };
     let mut copier = Copier { buffer: vec![0; 256 << 10], current: None };
@@ -133,7 +134,7 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
                 }
                 let mut path = vec![0; length];
                 source.read_exact(&mut path).map_err(RecipeError::Read)?;
-                copier.open(&tree, kept.as_ref(), path, files)?;
+                copier.open(&tree, replaced.as_ref(), path, files)?;
                 files += 1;
                 copier.copy(number(&mut source)?, number(&mut source)?, output)?;
             }
@@ -157,7 +158,6 @@ impl Copier {
         path: Vec<u8>,
         number: u32,
     ) -> Result<(), RecipeError> {
-        // O_NOATIME is left out: the store's mount decides.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let replaced = match kept {
             Some(kept) => fs::absent_is_none(kept.open_at(number.to_string(), flags, 0))?,
@@ -191,7 +191,7 @@ impl Copier {
 }
 
 /// Opens a path that may be longer than PATH_MAX.
-fn open_deep(tree: &Dir, path: &[u8], flags: OFlags) -> Result<std::os::fd::OwnedFd, SysError> {
+fn open_deep(tree: &Dir, path: &[u8], flags: OFlags) -> Result<OwnedFd, SysError> {
     const PIECE: usize = 2048;
     let mut rest = path;
     let mut current: Option<Dir> = None;

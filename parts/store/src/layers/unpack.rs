@@ -1,6 +1,5 @@
 //! Unpacking a layer's tar into a directory, converted for overlayfs, while writing its recipe.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufRead;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,8 +9,9 @@ use corten_sys::{Dir, Errno, SysError};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 
 use super::attributes::{self, Verdict};
+use super::kept::{self, Kept};
 use super::parents::{Parent, Parents, as_path};
-use super::recipe::{self, RecipeError, RecipeWriter};
+use super::recipe::{RecipeError, RecipeWriter};
 use super::{Contents, TREE};
 use crate::tar::reader::Reader;
 use crate::tar::{Entry, Kind, TarError};
@@ -73,17 +73,13 @@ pub(crate) fn unpack(input: impl BufRead, layer: &Path) -> Result<Contents, Appl
 
 struct Unpacker {
     tree: Dir,
-    /// The layer's own directory: where replaced contents go.
-    outside: Dir,
+    kept: Kept,
     parents: Parents,
     recipe: RecipeWriter,
     contents: Contents,
     entries: u64,
     /// Modification times of directories, set when nothing is made in them any more.
     times: Vec<(Vec<u8>, (i64, u32))>,
-    /// Which inode holds the content of which of the recipe's files.
-    inodes: HashMap<u64, u32>,
-    replaced: u64,
 }
 
 impl Unpacker {
@@ -92,13 +88,11 @@ impl Unpacker {
         Ok(Self {
             parents: Parents::new(Dir::open(layer.join(TREE))?)?,
             tree,
-            outside: Dir::open(layer)?,
+            kept: Kept::new(Dir::open(layer)?),
             recipe: RecipeWriter::create(layer)?,
             contents: Contents::default(),
             entries: 0,
             times: Vec::new(),
-            inodes: HashMap::new(),
-            replaced: 0,
         })
     }
 
@@ -200,7 +194,7 @@ impl Unpacker {
             match &entry.sparse {
                 None => {
                     let number = self.recipe.file(&path, 0, entry.stored)?;
-                    self.inodes.insert(stat.st_ino, number);
+                    self.kept.note(&stat, number);
                     write_range(&file, 0, entry.stored, reader, place)?;
                 }
                 Some(segments) => {
@@ -208,7 +202,7 @@ impl Unpacker {
                     for segment in segments.iter().filter(|segment| segment.length > 0) {
                         if first {
                             let number = self.recipe.file(&path, segment.offset, segment.length)?;
-                            self.inodes.insert(stat.st_ino, number);
+                            self.kept.note(&stat, number);
                         } else {
                             self.recipe.more(segment.offset, segment.length)?;
                         }
@@ -390,30 +384,13 @@ impl Unpacker {
         }
     }
 
-    /// Makes room for an entry whose name is taken, keeping content that the recipe refers to.
+    /// Makes room for an entry whose name is taken.
     fn replace(&mut self, place: &Place<'_>) -> Result<(), ApplyError> {
         let stat = place.stat()?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        let number = self.inodes.get(&stat.st_ino).copied().filter(|_| kind == FileType::RegularFile);
-        if kind == FileType::Directory {
+        if matches!(FileType::from_raw_mode(stat.st_mode), FileType::Directory | FileType::Symlink) {
             self.parents.forget();
-        } else if number.is_none() || stat.st_nlink > 1 && self.is_kept(number) {
-            return rustix::fs::unlinkat(place.parent, place.name, AtFlags::empty())
-                .map_err(place.on("unlink"));
         }
-        let kept = self.outside.create_dir_all(recipe::KEPT, 0o700)?;
-        let target = match number {
-            Some(number) => number.to_string(),
-            None => {
-                self.replaced += 1;
-                format!("tree.{}", self.replaced)
-            }
-        };
-        rustix::fs::renameat(place.parent, place.name, &kept, target).map_err(place.on("rename"))
-    }
-
-    fn is_kept(&self, number: Option<u32>) -> bool {
-        number.is_some_and(|number| self.outside.exists(format!("{}/{number}", recipe::KEPT)))
+        self.kept.take(place.parent, place.name, &stat).map_err(place.on("replace"))
     }
 
     fn finish(mut self) -> Result<Contents, ApplyError> {
@@ -431,51 +408,9 @@ impl Unpacker {
                 Err(errno) => return Err(SysError::at("utimens", as_path(&path), errno).into()),
             }
         }
-        if self.replaced > 0 {
-            self.sort_replaced()?;
-        }
+        self.kept.sort().map_err(|errno| SysError::new("sort", kept::DIRECTORY, errno))?;
         self.recipe.finish()?;
         Ok(self.contents)
-    }
-
-    /// Flattens replaced directories: contents that the recipe names get their numbers, the rest goes.
-    fn sort_replaced(&mut self) -> Result<(), ApplyError> {
-        let kept = self.outside.open_dir(recipe::KEPT)?;
-        let mut next = 1;
-        // Directories met below become trees of their own, so the depth does not matter.
-        while next <= self.replaced {
-            let name = format!("tree.{next}");
-            next += 1;
-            let fail = |errno| SysError::new("sort", name.clone(), errno);
-            let tree = kept.open_at(&name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
-            for item in rustix::fs::Dir::read_from(&tree).map_err(fail)? {
-                let item = item.map_err(fail)?;
-                let file = item.file_name();
-                if matches!(file.to_bytes(), b"." | b"..") {
-                    continue;
-                }
-                let stat = rustix::fs::statat(&tree, file, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
-                let number = self.inodes.get(&stat.st_ino);
-                match (FileType::from_raw_mode(stat.st_mode), number) {
-                    (FileType::Directory, _) => {
-                        self.replaced += 1;
-                        rustix::fs::renameat(&tree, file, &kept, format!("tree.{}", self.replaced))
-                            .map_err(fail)?;
-                    }
-                    (FileType::RegularFile, Some(number)) => {
-                        rustix::fs::renameat(&tree, file, &kept, number.to_string()).map_err(fail)?;
-                        // Renaming one link over another of the same file does nothing.
-                        match rustix::fs::unlinkat(&tree, file, AtFlags::empty()) {
-                            Ok(()) | Err(Errno::NOENT) => {}
-                            Err(errno) => return Err(fail(errno).into()),
-                        }
-                    }
-                    _ => rustix::fs::unlinkat(&tree, file, AtFlags::empty()).map_err(fail)?,
-                }
-            }
-            rustix::fs::unlinkat(&kept, &name, AtFlags::REMOVEDIR).map_err(fail)?;
-        }
-        Ok(())
     }
 }
 

@@ -128,12 +128,12 @@ mod tests {
 
     #[test]
     fn reads_records() {
-        let records = Records::parse(b"9 path=a\n12 size=007\n21 mtime=12.500000000\n").unwrap();
+        let records = Records::parse(b"9 path=a\n12 size=007\n22 mtime=12.500000000\n").unwrap();
         assert_eq!(records.path.as_deref(), Some(&b"a"[..]));
         assert_eq!((records.size, records.mtime), (Some(7), Some((12, 500_000_000))));
         let records = Records::parse(b"9 path=a\n9 path=b\n8 path=\n").unwrap();
         assert_eq!(records.path, None);
-        let records = Records::parse(b"24 SCHILY.xattr.user.a=\n\n\0\0\0").unwrap();
+        let records = Records::parse(b"25 SCHILY.xattr.user.a=\n\n\0\0\0").unwrap();
         assert_eq!(records.xattrs, vec![(b"user.a".to_vec(), b"\n".to_vec())][..]);
     }
 
@@ -152,12 +152,9 @@ mod tests {
             b"3 =\n",
             b"5 =a\n",
             b"29 size=99999999999999999999\n",
-            b"24 GNU.sparse.numbytes=1\n",
+            b"25 GNU.sparse.numbytes=1\n",
         ];
         for bytes in bad {
-            if bytes == b"9 patha=\n9 path" {
-                assert!(Records::parse(bytes).is_none());
-            }
             assert!(Records::parse(bytes).is_none(), "{}", bytes.escape_ascii());
         }
     }
