@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::elf::Linkage;
 use crate::failure::{Failure, Result};
 use crate::guest;
@@ -17,7 +19,7 @@ use crate::workspace::{self, TARGET};
 
 const TYPOS_VERSION: &str = "typos==1.52.0";
 
-/// Where the guest is told what to run; the step is skipped, and says so, until the file is there.
+/// Told to the guest's sh, with corten and corten-e2e on its PATH; skipped, and said so, until it is there.
 const GUEST_SCRIPT: &str = "dev/e2e/guest.sh";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -50,6 +52,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     steps.conclude(begin.elapsed())
 }
+
+const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 type Check = fn(&Path) -> Result<Outcome>;
 
@@ -236,16 +240,42 @@ fn in_guest(root: &Path) -> Result<Outcome> {
         return Ok(Outcome::Skipped(format!("no {GUEST_SCRIPT} yet")));
     }
     let binary = workspace::build_release(root)?;
-    let task = guest::Task {
-        script: workspace::read_text(&script)?,
+    let mut task = guest::Task {
+        // The control: a guest that cannot fail would pass everything.
+        script: "exit 3".to_owned(),
         binary,
-        files: Vec::new(),
-        timeout: Duration::from_secs(600),
+        files: vec![("bin/corten-e2e".to_owned(), end_to_end_binary(root)?)],
+        timeout: GUEST_TIMEOUT,
     };
+    let code = guest::boot(root, &task)?;
+    if code != 3 {
+        return Err(Failure::new(format!(
+            "the guest's control ended with {code}, not with the 3 it was told"
+        )));
+    }
+    task.script = workspace::read_text(&script)?;
     match guest::boot(root, &task)? {
         0 => Ok(Outcome::Passed),
         code => Err(Failure::new(format!("{GUEST_SCRIPT} in the guest: exit code {code}"))),
     }
+}
+
+/// Builds the end-to-end tests and returns their binary, static like everything built here.
+fn end_to_end_binary(root: &Path) -> Result<PathBuf> {
+    let cmd =
+        Cmd::cargo(root).args(["test", "--package", "corten-e2e", "--no-run", "--message-format", "json"]);
+    test_binary(&cmd.read()?)
+        .ok_or_else(|| Failure::new("cargo test --no-run: names no test binary of corten-e2e"))
+}
+
+/// The last test binary among cargo's messages: the integration tests come after the library's own.
+fn test_binary(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["profile"]["test"] == true)
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
 }
 
 fn docs(root: &Path) -> Result<Outcome> {
@@ -258,7 +288,7 @@ fn docs(root: &Path) -> Result<Outcome> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Outcome, Steps};
+    use super::{Outcome, Steps, test_binary};
     use crate::failure::Failure;
 
     #[test]
@@ -268,6 +298,16 @@ mod tests {
         assert!(steps.run("two", || Err(Failure::new("broken"))).is_err());
         assert!(steps.run("three", || Ok(Outcome::Skipped("not here".to_owned()))).is_ok());
         assert_eq!(steps.conclude(Duration::ZERO), Err(Failure::new("failed steps: two")));
+    }
+
+    #[test]
+    fn the_test_binary_is_the_last_one_cargo_names() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"profile\":{\"test\":true},\"executable\":\"/t/lib\"}\n\
+                        {\"reason\":\"compiler-artifact\",\"profile\":{\"test\":true},\"executable\":\"/t/e2e\"}\n\
+                        {\"reason\":\"compiler-artifact\",\"profile\":{\"test\":false},\"executable\":\"/t/bin\"}\n\
+                        {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(test_binary(messages), Some("/t/e2e".into()));
+        assert_eq!(test_binary("not json\n"), None);
     }
 
     #[test]
