@@ -22,40 +22,48 @@ const TYPOS_VERSION: &str = "typos==1.52.0";
 /// Told to the guest's sh, with corten and corten-e2e on its PATH; skipped, and said so, until it is there.
 const GUEST_SCRIPT: &str = "dev/e2e/guest.sh";
 
+const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+type Check = fn(&Path) -> Result<Outcome>;
+
+/// Cheap and often broken first.
+const CHECKS: &[(&str, Check)] = &[
+    ("format", |root| passed(Cmd::cargo(root).args(["fmt", "--all", "--check"]).run())),
+    ("clippy", clippy),
+    ("tidy", |_| passed(crate::tidy::run(&[]))),
+    ("deny", deny),
+    ("typos", typos),
+    ("aarch64", aarch64),
+    ("tests", tests),
+    ("release", release),
+    ("e2e", end_to_end),
+    ("guest", in_guest),
+    ("docs", docs),
+];
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let only: Option<&str> = match args {
         [] => None,
-        [step] => Some(step),
-        _ => return Err(Failure::new("test takes at most one step to run alone")),
+        [step] if CHECKS.iter().any(|(name, _)| name == step) => Some(step),
+        _ => {
+            let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+            return Err(Failure::new(format!(
+                "test takes at most one step to run alone: {}",
+                names.join(", ")
+            )));
+        }
     };
     let root = workspace::root();
     let mut steps = Steps { only, done: Vec::new() };
     let begin = Instant::now();
     steps.run("prerequisites", install)?;
-    let checks: &[(&'static str, Check)] = &[
-        ("format", |root| passed(Cmd::cargo(root).args(["fmt", "--all", "--check"]).run())),
-        ("clippy", clippy),
-        ("tidy", |_| passed(crate::tidy::run(&[]))),
-        ("deny", deny),
-        ("typos", typos),
-        ("aarch64", aarch64),
-        ("tests", tests),
-        ("release", release),
-        ("e2e", end_to_end),
-        ("guest", in_guest),
-        ("docs", docs),
-    ];
-    for (name, check) in checks {
+    for (name, check) in CHECKS {
         if let Err(failure) = steps.run(name, || check(&root)) {
             println!("   {failure}");
         }
     }
     steps.conclude(begin.elapsed())
 }
-
-const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
-
-type Check = fn(&Path) -> Result<Outcome>;
 
 /// What a step that did not fail came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
