@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::elf::Linkage;
 use crate::failure::{Failure, Result};
@@ -185,7 +185,7 @@ fn tests(root: &Path) -> Result<Outcome> {
     let cmd = if nextest {
         Cmd::cargo(root).args(["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
-        Cmd::cargo(root).args(["test", "--workspace", "--no-fail-fast", "--quiet"])
+        Cmd::cargo(root).args(["test", "--workspace", "--tests", "--no-fail-fast"])
     };
     let cmd = if has_end_to_end(root) { cmd.args(["--exclude", "corten-e2e"]) } else { cmd };
     passed(strict_in_ci(cmd).run())
@@ -237,7 +237,7 @@ fn end_to_end(root: &Path) -> Result<Outcome> {
     }
     let binary = workspace::target_dir(root).join(TARGET).join("release/corten");
     let cmd = Cmd::cargo(root)
-        .args(["test", "--package", "corten-e2e", "--no-fail-fast"])
+        .args(["test", "--package", "corten-e2e", "--tests", "--no-fail-fast"])
         .env("CORTEN_BIN", binary);
     passed(strict_in_ci(cmd).run())
 }
@@ -270,20 +270,26 @@ fn in_guest(root: &Path) -> Result<Outcome> {
 
 /// Builds the end-to-end tests and returns their binary, static like everything built here.
 fn end_to_end_binary(root: &Path) -> Result<PathBuf> {
-    let cmd =
-        Cmd::cargo(root).args(["test", "--package", "corten-e2e", "--no-run", "--message-format", "json"]);
+    let cmd = Cmd::cargo(root).args([
+        "test",
+        "--package",
+        "corten-e2e",
+        "--tests",
+        "--no-run",
+        "--message-format",
+        "json",
+    ]);
     test_binary(&cmd.read()?)
         .ok_or_else(|| Failure::new("cargo test --no-run: names no test binary of corten-e2e"))
 }
 
-/// The last test binary among cargo's messages: the integration tests come after the library's own.
+/// The integration test's binary among cargo's messages, which come in any order.
 fn test_binary(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["profile"]["test"] == true)
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .next_back()
+        .filter(|message| message["target"]["kind"] == json!(["test"]))
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 fn docs(root: &Path) -> Result<Outcome> {
@@ -295,6 +301,8 @@ fn docs(root: &Path) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::json;
 
     use super::{Outcome, Steps, test_binary};
     use crate::failure::Failure;
@@ -309,13 +317,15 @@ mod tests {
     }
 
     #[test]
-    fn the_test_binary_is_the_last_one_cargo_names() {
-        let messages = "{\"reason\":\"compiler-artifact\",\"profile\":{\"test\":true},\"executable\":\"/t/lib\"}\n\
-                        {\"reason\":\"compiler-artifact\",\"profile\":{\"test\":true},\"executable\":\"/t/e2e\"}\n\
-                        {\"reason\":\"compiler-artifact\",\"profile\":{\"test\":false},\"executable\":\"/t/bin\"}\n\
-                        {\"reason\":\"build-finished\",\"success\":true}\n";
-        assert_eq!(test_binary(messages), Some("/t/e2e".into()));
-        assert_eq!(test_binary("not json\n"), None);
+    fn the_test_binary_is_that_of_the_integration_test() {
+        let artifact = |kind, path| {
+            json!({ "reason": "compiler-artifact", "target": { "kind": [kind] }, "executable": path })
+                .to_string()
+        };
+        let messages =
+            [artifact("test", "/t/e2e"), artifact("lib", "/t/lib"), "not json".to_owned()].join("\n");
+        assert_eq!(test_binary(&messages), Some("/t/e2e".into()));
+        assert_eq!(test_binary(&artifact("lib", "/t/lib")), None);
     }
 
     #[test]
