@@ -32,7 +32,7 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
 
   demo [--debian]        build corten and show it: hello-world, then a shell in a real root file system
-  test                   everything CI runs; installs what it needs
+  test [STEP]            everything CI runs, or one step of it; installs what it needs
   tidy                   layers, closures, headers, file lengths, the unsafe fence, lock size
   deny                   licences, banned crates and sources of the dependencies (deny.toml)
   bench [CASE…]          corten beside its peers (--list, --install, --runs N, --peers a,b)

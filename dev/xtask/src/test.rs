@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::elf::Linkage;
 use crate::failure::{Failure, Result};
 use crate::guest;
@@ -17,41 +19,51 @@ use crate::workspace::{self, TARGET};
 
 const TYPOS_VERSION: &str = "typos==1.52.0";
 
-/// Where the guest is told what to run; the step is skipped, and says so, until the file is there.
+/// Told to the guest's sh, with corten and corten-e2e on its PATH; skipped, and said so, until it is there.
 const GUEST_SCRIPT: &str = "dev/e2e/guest.sh";
+
+const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+type Check = fn(&Path) -> Result<Outcome>;
+
+/// Cheap and often broken first.
+const CHECKS: &[(&str, Check)] = &[
+    ("format", |root| passed(Cmd::cargo(root).args(["fmt", "--all", "--check"]).run())),
+    ("clippy", clippy),
+    ("tidy", |_| passed(crate::tidy::run(&[]))),
+    ("deny", deny),
+    ("typos", typos),
+    ("aarch64", aarch64),
+    ("tests", tests),
+    ("release", release),
+    ("e2e", end_to_end),
+    ("guest", in_guest),
+    ("docs", docs),
+];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let only: Option<&str> = match args {
         [] => None,
-        [step] => Some(step),
-        _ => return Err(Failure::new("test takes at most one step to run alone")),
+        [step] if CHECKS.iter().any(|(name, _)| name == step) => Some(step),
+        _ => {
+            let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+            return Err(Failure::new(format!(
+                "test takes at most one step to run alone: {}",
+                names.join(", ")
+            )));
+        }
     };
     let root = workspace::root();
     let mut steps = Steps { only, done: Vec::new() };
     let begin = Instant::now();
     steps.run("prerequisites", install)?;
-    let checks: &[(&'static str, Check)] = &[
-        ("format", |root| passed(Cmd::cargo(root).args(["fmt", "--all", "--check"]).run())),
-        ("clippy", clippy),
-        ("tidy", |_| passed(crate::tidy::run(&[]))),
-        ("deny", deny),
-        ("typos", typos),
-        ("aarch64", aarch64),
-        ("tests", tests),
-        ("release", release),
-        ("e2e", end_to_end),
-        ("guest", in_guest),
-        ("docs", docs),
-    ];
-    for (name, check) in checks {
+    for (name, check) in CHECKS {
         if let Err(failure) = steps.run(name, || check(&root)) {
             println!("   {failure}");
         }
     }
     steps.conclude(begin.elapsed())
 }
-
-type Check = fn(&Path) -> Result<Outcome>;
 
 /// What a step that did not fail came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +185,7 @@ fn tests(root: &Path) -> Result<Outcome> {
     let cmd = if nextest {
         Cmd::cargo(root).args(["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
-        Cmd::cargo(root).args(["test", "--workspace", "--no-fail-fast", "--quiet"])
+        Cmd::cargo(root).args(["test", "--workspace", "--tests", "--no-fail-fast"])
     };
     let cmd = if has_end_to_end(root) { cmd.args(["--exclude", "corten-e2e"]) } else { cmd };
     passed(strict_in_ci(cmd).run())
@@ -225,7 +237,7 @@ fn end_to_end(root: &Path) -> Result<Outcome> {
     }
     let binary = workspace::target_dir(root).join(TARGET).join("release/corten");
     let cmd = Cmd::cargo(root)
-        .args(["test", "--package", "corten-e2e", "--no-fail-fast"])
+        .args(["test", "--package", "corten-e2e", "--tests", "--no-fail-fast"])
         .env("CORTEN_BIN", binary);
     passed(strict_in_ci(cmd).run())
 }
@@ -236,16 +248,48 @@ fn in_guest(root: &Path) -> Result<Outcome> {
         return Ok(Outcome::Skipped(format!("no {GUEST_SCRIPT} yet")));
     }
     let binary = workspace::build_release(root)?;
-    let task = guest::Task {
-        script: workspace::read_text(&script)?,
+    let mut task = guest::Task {
+        // The control: a guest that cannot fail would pass everything.
+        script: "exit 3".to_owned(),
         binary,
-        files: Vec::new(),
-        timeout: Duration::from_secs(600),
+        files: vec![("bin/corten-e2e".to_owned(), end_to_end_binary(root)?)],
+        timeout: GUEST_TIMEOUT,
     };
+    let code = guest::boot(root, &task)?;
+    if code != 3 {
+        return Err(Failure::new(format!(
+            "the guest's control ended with {code}, not with the 3 it was told"
+        )));
+    }
+    task.script = workspace::read_text(&script)?;
     match guest::boot(root, &task)? {
         0 => Ok(Outcome::Passed),
         code => Err(Failure::new(format!("{GUEST_SCRIPT} in the guest: exit code {code}"))),
     }
+}
+
+/// Builds the end-to-end tests and returns their binary, static like everything built here.
+fn end_to_end_binary(root: &Path) -> Result<PathBuf> {
+    let cmd = Cmd::cargo(root).args([
+        "test",
+        "--package",
+        "corten-e2e",
+        "--tests",
+        "--no-run",
+        "--message-format",
+        "json",
+    ]);
+    test_binary(&cmd.read()?)
+        .ok_or_else(|| Failure::new("cargo test --no-run: names no test binary of corten-e2e"))
+}
+
+/// The integration test's binary among cargo's messages, which come in any order.
+fn test_binary(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["kind"] == json!(["test"]))
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 fn docs(root: &Path) -> Result<Outcome> {
@@ -258,7 +302,9 @@ fn docs(root: &Path) -> Result<Outcome> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Outcome, Steps};
+    use serde_json::json;
+
+    use super::{Outcome, Steps, test_binary};
     use crate::failure::Failure;
 
     #[test]
@@ -268,6 +314,18 @@ mod tests {
         assert!(steps.run("two", || Err(Failure::new("broken"))).is_err());
         assert!(steps.run("three", || Ok(Outcome::Skipped("not here".to_owned()))).is_ok());
         assert_eq!(steps.conclude(Duration::ZERO), Err(Failure::new("failed steps: two")));
+    }
+
+    #[test]
+    fn the_test_binary_is_that_of_the_integration_test() {
+        let artifact = |kind, path| {
+            json!({ "reason": "compiler-artifact", "target": { "kind": [kind] }, "executable": path })
+                .to_string()
+        };
+        let messages =
+            [artifact("test", "/t/e2e"), artifact("lib", "/t/lib"), "not json".to_owned()].join("\n");
+        assert_eq!(test_binary(&messages), Some("/t/e2e".into()));
+        assert_eq!(test_binary(&artifact("lib", "/t/lib")), None);
     }
 
     #[test]

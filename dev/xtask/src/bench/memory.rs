@@ -53,7 +53,7 @@ fn per_container(cli: &Cli) -> Result<f64> {
 }
 
 /// The processes of this moment whose program is one of [`HELPERS`].
-fn helpers() -> BTreeSet<u32> {
+pub(super) fn helpers() -> BTreeSet<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &u32| {

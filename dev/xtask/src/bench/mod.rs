@@ -13,11 +13,14 @@ mod samples;
 mod setup;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use crate::failure::{Failure, Result};
 use crate::prerequisites::{self, Installer};
+use crate::shell::Cmd;
 use crate::workspace;
 use setup::{Bench, Peers};
 use table::Row;
@@ -89,11 +92,13 @@ fn measure(options: &Options) -> Result<ExitCode> {
     let bench = Bench::new(binary, options.runs, options.peers, options.oci_config.as_deref())?;
     let mut rows = Vec::new();
     let mut failed = Vec::new();
+    let mut deferred = Vec::new();
     for case in CASES
         .iter()
         .filter(|case| options.cases.is_empty() || options.cases.iter().any(|name| name == case.name))
     {
         eprintln!("measuring {} …", case.name);
+        let before = memory::helpers();
         match (case.measure)(&bench) {
             Ok(measured) => rows.extend(measured),
             Err(failure) => {
@@ -101,9 +106,13 @@ fn measure(options: &Options) -> Result<ExitCode> {
                 failed.push(case.name);
             }
         }
+        deferred.extend(await_cleanup(case.name, &before)?);
     }
     drop(bench);
     print!("{}", table::render(&rows));
+    for line in deferred {
+        println!("{line}");
+    }
     let missed = rows.iter().filter(|row| row.passes() == Some(false)).count();
     if !failed.is_empty() {
         println!("\nnot measured: {}", failed.join(", "));
@@ -112,6 +121,21 @@ fn measure(options: &Options) -> Result<ExitCode> {
         println!("\n{missed} bounds missed");
     }
     Ok(if failed.is_empty() && missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Waits for the helper processes that outlive a case, so that none slows the next one down, and says so.
+fn await_cleanup(case: &str, before: &BTreeSet<u32>) -> Result<Option<String>> {
+    let begin = Instant::now();
+    let left: Vec<u32> = memory::helpers().difference(before).copied().collect();
+    for pid in &left {
+        let wait = Cmd::new("timeout").args(["20", "tail", "-s", "0.005", "-f", "/dev/null", "--pid"]);
+        if !wait.arg(pid.to_string()).status()?.success() {
+            return Ok(Some(format!("{case}: process {pid} is still there after 20 s")));
+        }
+    }
+    let took = samples::milliseconds(begin.elapsed());
+    Ok((!left.is_empty())
+        .then(|| format!("{case}: {} helper processes ended {took:.0} ms after it", left.len())))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
