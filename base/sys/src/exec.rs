@@ -28,7 +28,14 @@ pub fn replace_with(program: impl AsFd, arguments: &[String]) -> SysError {
     let fd = program.as_fd().as_raw_fd();
     // SAFETY: the descriptor is live, argv and envp are null-terminated arrays of live C strings.
     unsafe {
-        libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            fd,
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
     }
     SysError::new("execveat", "", last_errno())
 }

@@ -134,7 +134,8 @@ pub fn new_filesystem(
         let option = || format!("{fstype} option {key}={}", value.unwrap_or_default());
         result.map_err(|errno| explain("fsconfig", option(), errno))?;
     }
-    rustix::mount::fsconfig_create(context.as_fd()).map_err(|errno| explain("mount", fstype.to_owned(), errno))?;
+    rustix::mount::fsconfig_create(context.as_fd())
+        .map_err(|errno| explain("mount", fstype.to_owned(), errno))?;
     rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(|errno| explain("fsmount", fstype.to_owned(), errno))
 }
@@ -163,7 +164,8 @@ pub fn attach_at(tree: impl AsFd, directory: impl AsFd, path: &str) -> Result<()
 /// a container sees in its mountinfo.
 pub fn mount_overlay(target: &str, options: &str) -> Result<(), SysError> {
     let options = std::ffi::CString::new(options).map_err(|_| SysError::at("mount", target, Errno::INVAL))?;
-    rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(options.as_c_str())).on("mount", "overlay")
+    rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+        .on("mount", "overlay")
 }
 
 /// Changes the propagation of the mount at `path` and all below.

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
 pub use rustix::process::{Pid, Signal};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::error::{Context, Errno, SysError};
 use crate::fs;
@@ -231,7 +231,9 @@ pub fn reap_others(keep: &[Pid]) {
     loop {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let Ok(Some(pid)) = peek_ended(options) else { return };
-        if keep.contains(&pid) || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).is_err() {
+        if keep.contains(&pid)
+            || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).is_err()
+        {
             return;
         }
     }

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+};
 
 use crate::error::{Context, Errno, SysError};
 use crate::fs;
@@ -83,8 +85,9 @@ fn receive_fds(socket: &UnixStream, fds: &mut Vec<OwnedFd>) -> Result<(), SysErr
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0_u8; 1];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = rustix::net::recvmsg(socket, &mut [std::io::IoSliceMut::new(&mut byte)], &mut control, flags)
-        .on("recvmsg", "")?;
+    let received =
+        rustix::net::recvmsg(socket, &mut [std::io::IoSliceMut::new(&mut byte)], &mut control, flags)
+            .on("recvmsg", "")?;
     if received.bytes == 0 {
         return Err(SysError::new("recvmsg", "", Errno::CONNRESET));
     }

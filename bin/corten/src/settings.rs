@@ -46,10 +46,7 @@ impl Settings {
 
     /// Where the engine keeps its state.
     pub(crate) fn engine(&self) -> EngineConfig {
-        EngineConfig {
-            root: self.directory.join(&self.root),
-            run_root: self.directory.join(&self.run_root),
-        }
+        EngineConfig { root: self.directory.join(&self.root), run_root: self.directory.join(&self.run_root) }
     }
 }
 

@@ -47,17 +47,18 @@ impl Keeper {
     /// Turns this process itself into the keeper and runs `plan` in a child that talks to it: how a keeper
     /// starts its container again under the same pid. Never returns.
     pub fn become_with(plan: impl FnOnce(Self) -> i32) -> ! {
-        let code = match socket::pair().and_then(|(ours, theirs)| Ok((ours, theirs, process::clone(0, None)?))) {
-            Ok((ours, theirs, Cloned::Child)) => {
-                drop(theirs);
-                plan(Self { socket: ours })
-            }
-            Ok((ours, theirs, Cloned::Parent { .. })) => {
-                drop(ours);
-                i32::from(keeper::run(theirs, &EngineHooks).is_err())
-            }
-            Err(_) => 1,
-        };
+        let code =
+            match socket::pair().and_then(|(ours, theirs)| Ok((ours, theirs, process::clone(0, None)?))) {
+                Ok((ours, theirs, Cloned::Child)) => {
+                    drop(theirs);
+                    plan(Self { socket: ours })
+                }
+                Ok((ours, theirs, Cloned::Parent { .. })) => {
+                    drop(ours);
+                    i32::from(keeper::run(theirs, &EngineHooks).is_err())
+                }
+                Err(_) => 1,
+            };
         process::exit_now(code)
     }
 
@@ -136,9 +137,8 @@ impl CgroupOrder {
 
     /// Makes the cgroup and passes its `tasks` files to init, or the reason why there are none.
     fn deliver(&self, channel: &UnixStream) -> Result<(), Error> {
-        let files = self.create().and_then(|cgroup| {
-            cgroup.tasks_files().map_err(|error| Error::from_cause(&error))
-        });
+        let files =
+            self.create().and_then(|cgroup| cgroup.tasks_files().map_err(|error| Error::from_cause(&error)));
         let (text, files) = match files {
             Ok(files) => (String::new(), files),
             Err(error) => (error.to_string(), Vec::new()),
@@ -205,7 +205,8 @@ impl Hooks for EngineHooks {
         stdio: Vec<OwnedFd>,
         fds: Vec<OwnedFd>,
     ) -> Result<Box<dyn Launching>, Failure> {
-        let wrong = |error: serde_json::Error| Failure { message: format!("launch plan: {error}"), code: 125 };
+        let wrong =
+            |error: serde_json::Error| Failure { message: format!("launch plan: {error}"), code: 125 };
         let blob: LaunchBlob = serde_json::from_slice(&order.launch).map_err(wrong)?;
         let cgroup_fd = fds.into_iter().next();
         let (cgroup, channel) = if blob.v2 { (cgroup_fd, None) } else { (None, cgroup_fd) };
@@ -261,8 +262,7 @@ impl Hooks for EngineHooks {
         };
         self.clean_for_restart(order, &blob);
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let arguments =
-            [START_OVER.to_owned(), text(&blob.root), text(&blob.run_root), order.id.clone()];
+        let arguments = [START_OVER.to_owned(), text(&blob.root), text(&blob.run_root), order.id.clone()];
         match fs::open("/proc/self/exe") {
             Ok(program) => exec::replace_with(&program, &arguments),
             Err(error) => error,

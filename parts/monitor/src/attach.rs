@@ -100,7 +100,10 @@ pub struct Client {
 /// What the worker sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    Output { kind: Kind, data: Vec<u8> },
+    Output {
+        kind: Kind,
+        data: Vec<u8>,
+    },
     /// The container has ended, or its worker is gone.
     Closed,
 }

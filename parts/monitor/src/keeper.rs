@@ -60,10 +60,15 @@ pub trait Hooks {
 /// What the keeper says to the command that started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     Failed(Failure),
     /// The container has ended and everything the command waits for is written.
-    Exited { code: i32, oom_killed: bool },
+    Exited {
+        code: i32,
+        oom_killed: bool,
+    },
 }
 
 impl Reply {
@@ -82,9 +87,10 @@ impl Reply {
         let Some(message) = fs_none_on_reset(socket::receive(socket))? else { return Ok(None) };
         Ok(match message.bytes.as_slice() {
             [b'S', a, b, c, d] => Some(Self::Started { pid: i32::from_le_bytes([*a, *b, *c, *d]) }),
-            [b'F', code, text @ ..] => {
-                Some(Self::Failed(Failure { message: String::from_utf8_lossy(text).into_owned(), code: *code }))
-            }
+            [b'F', code, text @ ..] => Some(Self::Failed(Failure {
+                message: String::from_utf8_lossy(text).into_owned(),
+                code: *code,
+            })),
             [b'E', oom, a, b, c, d] => {
                 Some(Self::Exited { code: i32::from_le_bytes([*a, *b, *c, *d]), oom_killed: *oom == 1 })
             }
@@ -310,9 +316,7 @@ fn is_stopping(run_dir: &Path) -> bool {
 fn restart_pause(order: &Order, record: &ExitRecord, stopping: bool) -> Option<Duration> {
     let wanted = match order.restart {
         RestartPolicy::No => false,
-        RestartPolicy::OnFailure(limit) => {
-            record.code != Some(0) && (limit == 0 || order.restarts < limit)
-        }
+        RestartPolicy::OnFailure(limit) => record.code != Some(0) && (limit == 0 || order.restarts < limit),
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
     };
     (wanted && !stopping).then(|| Duration::from_millis(next_backoff_ms(record)))

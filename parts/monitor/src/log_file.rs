@@ -179,7 +179,9 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
 /// The length of the valid UTF-8 character that begins here, or 0.
 fn character_length(bytes: &[u8]) -> usize {
     let longest = bytes.get(..bytes.len().min(4)).unwrap_or_default();
-    (2..=longest.len()).find(|&length| std::str::from_utf8(longest.get(..length).unwrap_or_default()).is_ok()).unwrap_or(0)
+    (2..=longest.len())
+        .find(|&length| std::str::from_utf8(longest.get(..length).unwrap_or_default()).is_ok())
+        .unwrap_or(0)
 }
 
 /// RFC 3339 with nanoseconds, UTC.

@@ -103,7 +103,11 @@ impl Order {
         let (volatile, client) = (reader.flag()?, reader.flag()?);
         let owner = (reader.number()?.try_into().ok()?, reader.number()?.try_into().ok()?);
         let log = if reader.flag()? {
-            Some(LogOrder { path: path(&mut reader)?, max_size: reader.number()?, max_files: reader.number()? })
+            Some(LogOrder {
+                path: path(&mut reader)?,
+                max_size: reader.number()?,
+                max_files: reader.number()?,
+            })
         } else {
             None
         };

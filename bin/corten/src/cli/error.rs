@@ -43,6 +43,16 @@ impl CliError {
         self
     }
 
+    /// Adds a line below.
+    #[must_use]
+    pub(crate) fn hint(mut self, line: &str) -> Self {
+        if !self.lines.is_empty() {
+            self.lines.push(String::new());
+            self.lines.push(line.to_owned());
+        }
+        self
+    }
+
     /// Prints the error and returns its code.
     pub(crate) fn report(self, ui: &mut Ui) -> ExitCode {
         for (index, line) in self.lines.iter().enumerate() {
@@ -65,7 +75,7 @@ impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         let mut lines = vec![format!("{}", DaemonWords(&error))];
         lines.extend(error.hints().iter().map(|hint| format!("hint: {hint}")));
-        Self { lines, code: exit_code(error.kind()), bare: true }
+        Self { lines, code: exit_code(error.kind()), bare: false }
     }
 }
 

@@ -3,9 +3,6 @@
 mod containers;
 mod error;
 mod flags;
-mod images;
-mod system;
-mod volumes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,28 +59,8 @@ const fn starting(names: &'static [&'static str], about: &'static str, run: Run)
 }
 
 /// Commands as docker groups them; a group of one name is a command by itself.
-const COMMANDS: &[Command] = &[
-    starting(&["run"], "Create and run a new container from an image", containers::run::run),
-    starting(&["start"], "Start one or more stopped containers", containers::start::run),
-    command(&["create"], "Create a new container", containers::create::run),
-    command(&["exec"], "Execute a command in a running container", containers::exec::run),
-    command(&["attach"], "Attach local standard input, output, and error streams to a running container", containers::attach::run),
-    command(&["ps"], "List containers", containers::ps::run),
-    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
-    command(&["stop"], "Stop one or more running containers", containers::stop::run),
-    command(&["kill"], "Kill one or more running containers", containers::kill::run),
-    command(&["wait"], "Block until one or more containers stop, then print their exit codes", containers::wait::run),
-    command(&["rm"], "Remove one or more containers", containers::rm::run),
-    command(&["inspect"], "Return low-level information on containers, images and volumes", system::inspect::run),
-    command(&["images"], "List images", images::list::run),
-    command(&["import"], "Import the contents from a tarball to create a filesystem image", images::import::run),
-    command(&["load"], "Load an image from a tar archive or STDIN", images::load::run),
-    command(&["save"], "Save one or more images to a tar archive (streamed to STDOUT by default)", images::save::run),
-    command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
-    command(&["rmi"], "Remove one or more images", images::rmi::run),
-    command(&["version"], "Show the corten version information", system::version::run),
-    command(&["info"], "Display system-wide information", system::info::run),
-];
+const COMMANDS: &[Command] =
+    &[starting(&["run"], "Create and run a new container from an image", containers::run::run)];
 
 /// `corten GROUP COMMAND`: docker's management commands.
 const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
@@ -91,29 +68,43 @@ const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
         "container",
         "Manage containers",
         &[
-            ("attach", "attach"), ("create", "create"), ("exec", "exec"), ("inspect", "inspect"), ("kill", "kill"),
-            ("logs", "logs"), ("ls", "ps"), ("list", "ps"), ("ps", "ps"), ("rm", "rm"), ("remove", "rm"),
-            ("run", "run"), ("start", "start"), ("stop", "stop"), ("wait", "wait"),
+            ("attach", "attach"),
+            ("create", "create"),
+            ("exec", "exec"),
+            ("inspect", "inspect"),
+            ("kill", "kill"),
+            ("logs", "logs"),
+            ("ls", "ps"),
+            ("list", "ps"),
+            ("ps", "ps"),
+            ("rm", "rm"),
+            ("remove", "rm"),
+            ("run", "run"),
+            ("start", "start"),
+            ("stop", "stop"),
+            ("wait", "wait"),
         ],
     ),
     (
         "image",
         "Manage images",
         &[
-            ("import", "import"), ("inspect", "inspect"), ("load", "load"), ("ls", "images"), ("list", "images"),
-            ("rm", "rmi"), ("remove", "rmi"), ("save", "save"), ("tag", "tag"),
+            ("import", "import"),
+            ("inspect", "inspect"),
+            ("load", "load"),
+            ("ls", "images"),
+            ("list", "images"),
+            ("rm", "rmi"),
+            ("remove", "rmi"),
+            ("save", "save"),
+            ("tag", "tag"),
         ],
     ),
     ("system", "Manage corten", &[("info", "info")]),
 ];
 
 /// `corten volume COMMAND`.
-const VOLUME_COMMANDS: &[Command] = &[
-    command(&["create"], "Create a volume", volumes::create::run),
-    command(&["inspect"], "Display detailed information on one or more volumes", volumes::inspect::run),
-    command(&["ls", "list"], "List volumes", volumes::ls::run),
-    command(&["rm", "remove"], "Remove one or more volumes", volumes::rm::run),
-];
+const VOLUME_COMMANDS: &[Command] = &[];
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
@@ -124,7 +115,8 @@ pub(crate) fn main() -> ExitCode {
     };
     let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
     // Before the first allocation of any size: what the keeper inherits, it keeps.
-    let keeper = if command.starts && rustix::process::geteuid().is_root() { Keeper::spawn().ok() } else { None };
+    let keeper =
+        if command.starts && rustix::process::geteuid().is_root() { Keeper::spawn().ok() } else { None };
     let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
@@ -135,7 +127,9 @@ pub(crate) fn main() -> ExitCode {
 fn find(arguments: &[OsString]) -> Option<(&'static Command, Vec<OsString>)> {
     let word = arguments.first()?.to_str()?;
     let rest = |count: usize| arguments.get(count..).unwrap_or_default().to_vec();
-    let by_name = |commands: &'static [Command], name: &str| commands.iter().find(|command| command.names.contains(&name));
+    let by_name = |commands: &'static [Command], name: &str| {
+        commands.iter().find(|command| command.names.contains(&name))
+    };
     if let Some(command) = by_name(COMMANDS, word) {
         return Some((command, rest(1)));
     }
@@ -182,18 +176,22 @@ fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
     let word = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     match word.as_str() {
         "" | "help" | "-h" | "--help" => ui.raw(help().as_bytes()),
-        "-v" | "--version" => ui.line(system::version::one_line()),
+        "-v" | "--version" => ui.line(concat!("corten version ", env!("CARGO_PKG_VERSION"))),
         "volume" => ui.raw(group_help("volume", "Manage volumes", VOLUME_COMMANDS.iter()).as_bytes()),
         group if GROUPS.iter().any(|(name, ..)| *name == group) && arguments.len() < 2 => {
             for (name, about, members) in GROUPS.iter().filter(|(name, ..)| *name == group) {
                 let targets = members.iter().map(|(_, target)| target);
-                let commands = COMMANDS.iter().filter(|command| targets.clone().any(|target| command.names.contains(target)));
+                let commands = COMMANDS
+                    .iter()
+                    .filter(|command| targets.clone().any(|target| command.names.contains(target)));
                 ui.raw(group_help(name, about, commands).as_bytes());
             }
         }
         flag if flag.starts_with('-') => return usage_error(&format!("unknown flag: {flag}")),
         _ => {
-            ui.note(format!("corten: unknown command: corten {word}\n\nRun 'corten --help' for more information"));
+            ui.note(format!(
+                "corten: unknown command: corten {word}\n\nRun 'corten --help' for more information"
+            ));
             return ExitCode::from(1);
         }
     }
@@ -201,9 +199,8 @@ fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
 }
 
 fn help() -> String {
-    let mut text = String::from(
-        "Usage:  corten [OPTIONS] COMMAND\n\nRun containers without a daemon\n\nCommands:\n",
-    );
+    let mut text =
+        String::from("Usage:  corten [OPTIONS] COMMAND\n\nRun containers without a daemon\n\nCommands:\n");
     for command in COMMANDS {
         text.push_str(&format!("  {:<11} {}\n", command.names[0], command.about));
     }
@@ -232,7 +229,8 @@ fn group_help<'a>(name: &str, about: &str, commands: impl Iterator<Item = &'a Co
 /// The internal entry by which a keeper starts its container again. Never returns.
 pub(crate) fn start_over(mut arguments: impl Iterator<Item = OsString>) -> ! {
     Keeper::become_with(|keeper| {
-        let (Some(root), Some(run_root), Some(id)) = (arguments.next(), arguments.next(), arguments.next()) else {
+        let (Some(root), Some(run_root), Some(id)) = (arguments.next(), arguments.next(), arguments.next())
+        else {
             return 1;
         };
         let config = EngineConfig { root: root.into(), run_root: run_root.into() };

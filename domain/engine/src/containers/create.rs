@@ -12,8 +12,8 @@ use corten_sys::{clock, fs, signal};
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
 use super::{lookup, names, random_id, state};
-use crate::error::{Error, ErrorKind};
 use crate::Engine;
+use crate::error::{Error, ErrorKind};
 
 /// Creates a container. The record is visible but durable only after its `sync`, which start overlaps.
 ///
@@ -23,7 +23,8 @@ pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, E
     check(&spec, &image)?;
     let id = random_id()?;
     let name = claim_name(engine, &id, spec.name.as_deref())?;
-    let mut undo = Undo { engine, name: Some(name.clone()), id: id.clone(), directory: None, volumes: Vec::new() };
+    let mut undo =
+        Undo { engine, name: Some(name.clone()), id: id.clone(), directory: None, volumes: Vec::new() };
     let record = compose(engine, &mut undo, spec, &image, name)?;
     let directory = record.directory(engine);
     undo.directory = Some(directory.clone());
@@ -48,11 +49,12 @@ fn compose(
     let id = undo.id.clone();
     let process = process::compose(&spec, image, &id)?;
     let mounts = mounts::resolve(engine, &spec, image, &id, &mut undo.volumes)?;
-    let hostname = match (&spec.hostname, spec.network == super::spec::NetworkMode::Host || spec.namespaces.uts_host) {
-        (Some(hostname), _) => hostname.clone(),
-        (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        (None, false) => id.get(..12).unwrap_or_default().to_owned(),
-    };
+    let hostname =
+        match (&spec.hostname, spec.network == super::spec::NetworkMode::Host || spec.namespaces.uts_host) {
+            (Some(hostname), _) => hostname.clone(),
+            (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            (None, false) => id.get(..12).unwrap_or_default().to_owned(),
+        };
     let config = &image.config.config;
     let stop_signal = spec.stop_signal.clone().unwrap_or_else(|| config.stop_signal.clone());
     let mut labels = config.labels.clone();
@@ -176,4 +178,3 @@ impl Drop for Undo<'_> {
         }
     }
 }
-

@@ -9,6 +9,7 @@ mod seccomp_cache;
 pub mod spec;
 pub mod start;
 pub mod state;
+mod wait;
 
 use corten_sys::SysError;
 
@@ -18,8 +19,21 @@ pub use record::ContainerRecord;
 pub use spec::ContainerSpec;
 pub use start::{StartOptions, start};
 pub use state::{ContainerState, Status};
+pub use wait::{last_exit, signal_process, wait};
 
-use crate::Error;
+use crate::{Engine, Error};
+
+/// Removes what is left of a container that was to go with its end and has not started.
+pub fn forget(engine: &Engine, record: &ContainerRecord) {
+    let store = engine.store();
+    let mut results = vec![store.release_name(&record.name, &record.id).map(|()| true)];
+    results.push(store.discard(&record.directory(engine)));
+    results.extend(anonymous_volumes(record).iter().map(|volume| store.remove_volume(volume)));
+    results.push(store.empty_trash().map(|_| true));
+    for error in results.into_iter().filter_map(Result::err) {
+        log::warn!("removing container {}: {error}", record.id);
+    }
+}
 
 /// Names of the volumes that were made for this container alone.
 pub(crate) fn anonymous_volumes(record: &ContainerRecord) -> Vec<String> {

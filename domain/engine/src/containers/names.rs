@@ -4,15 +4,15 @@ use super::random_number;
 use crate::Error;
 
 const ADJECTIVES: [&str; 32] = [
-    "amber", "brisk", "calm", "clever", "copper", "crisp", "eager", "early", "fair", "gentle", "golden", "hardy",
-    "keen", "lively", "lucid", "mellow", "nimble", "noble", "patient", "plain", "proud", "quick", "quiet", "ready",
-    "rustic", "silver", "solid", "steady", "sturdy", "swift", "tidy", "warm",
+    "amber", "brisk", "calm", "clever", "copper", "crisp", "eager", "early", "fair", "gentle", "golden",
+    "hardy", "keen", "lively", "lucid", "mellow", "nimble", "noble", "patient", "plain", "proud", "quick",
+    "quiet", "ready", "rustic", "silver", "solid", "steady", "sturdy", "swift", "tidy", "warm",
 ];
 
 const NOUNS: [&str; 32] = [
-    "agate", "alloy", "anvil", "basalt", "beryl", "bolt", "brass", "chrome", "cobalt", "crane", "flint", "forge",
-    "garnet", "girder", "granite", "harbor", "hull", "ingot", "iron", "jasper", "keel", "marble", "mica", "nickel",
-    "opal", "pewter", "quartz", "rivet", "slate", "steel", "titan", "zinc",
+    "agate", "alloy", "anvil", "basalt", "beryl", "bolt", "brass", "chrome", "cobalt", "crane", "flint",
+    "forge", "garnet", "girder", "granite", "harbor", "hull", "ingot", "iron", "jasper", "keel", "marble",
+    "mica", "nickel", "opal", "pewter", "quartz", "rivet", "slate", "steel", "titan", "zinc",
 ];
 
 /// Checks a name as docker does.

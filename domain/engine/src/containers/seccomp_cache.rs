@@ -11,15 +11,20 @@ use crate::host::HostFacts;
 use crate::{Engine, Error};
 
 /// The program for init: four bytes of flags, then the instructions; empty where the container is unconfined.
-pub(crate) fn program(engine: &Engine, record: &ContainerRecord, facts: &HostFacts) -> Result<Vec<u8>, Error> {
+pub(crate) fn program(
+    engine: &Engine,
+    record: &ContainerRecord,
+    facts: &HostFacts,
+) -> Result<Vec<u8>, Error> {
     let caps = oci_spec::bounding_set(&record.spec)?;
     match &record.spec.security.seccomp {
         Seccomp::Unconfined => Ok(Vec::new()),
         Seccomp::Builtin if record.spec.privileged => Ok(Vec::new()),
         Seccomp::Builtin => builtin(engine, caps, facts),
         Seccomp::Custom(text) => {
-            let profile = seccomp::parse(text.as_bytes())
-                .map_err(|error| Error::invalid(format!("seccomp profile: {}", crate::error::with_causes(&error))))?;
+            let profile = seccomp::parse(text.as_bytes()).map_err(|error| {
+                Error::invalid(format!("seccomp profile: {}", crate::error::with_causes(&error)))
+            })?;
             // A profile of `null` is docker's way of writing "unconfined".
             profile.map_or(Ok(Vec::new()), |profile| compile(&profile, caps, facts))
         }

@@ -100,7 +100,9 @@ fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Err
         let other = containers::load(engine, id)?;
         let current = state::read(engine, &other)?;
         let Some(run) = current.run.as_ref().filter(|_| current.is_running()) else {
-            return Err(Error::conflict(format!("cannot join the namespaces of container {id}: it is not running")));
+            return Err(Error::conflict(format!(
+                "cannot join the namespaces of container {id}: it is not running"
+            )));
         };
         if other.spec.host_ids().is_none() && joined.namespaces.is_empty() {
             // The user namespace first: it owns the others.
@@ -148,7 +150,12 @@ fn build(
         groups: record.spec.groups.clone(),
         join_cgroups: !facts.cgroups.is_v2(),
         reaper: record.spec.init,
-        populate: record.mounts.iter().filter(|mount| mount.populate).map(|mount| mount.target.clone()).collect(),
+        populate: record
+            .mounts
+            .iter()
+            .filter(|mount| mount.populate)
+            .map(|mount| mount.target.clone())
+            .collect(),
     };
     let plan = Plan::new(&spec, input).map_err(|error| Error::invalid(crate::error::with_causes(&error)))?;
     let parent = record.spec.cgroup_parent.clone().unwrap_or_else(|| "corten".to_owned());

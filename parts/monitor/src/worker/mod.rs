@@ -190,7 +190,12 @@ impl Worker {
         let control = events.next().unwrap_or(false);
         let listener = events.next().unwrap_or(false);
         let mut ready_of = |count: usize| -> Vec<usize> {
-            events.by_ref().take(count).enumerate().filter_map(|(index, ready)| ready.then_some(index)).collect()
+            events
+                .by_ref()
+                .take(count)
+                .enumerate()
+                .filter_map(|(index, ready)| ready.then_some(index))
+                .collect()
         };
         let clients = ready_of(self.clients.len());
         let outputs = ready_of(self.outputs.len());
@@ -306,14 +311,18 @@ impl Worker {
         if let Some(log) = &mut self.log {
             log.finish(!self.volatile).unwrap_or_default();
         }
-        rustix::io::write(&self.control, &[DRAINED]).map_err(|errno| SysError::new("write", "control", errno))?;
+        rustix::io::write(&self.control, &[DRAINED])
+            .map_err(|errno| SysError::new("write", "control", errno))?;
         loop {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);
             if self.clients.is_empty() {
                 return Ok(());
             }
-            let waiting = self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.socket().as_fd(), PollFlags::OUT));
+            let waiting = self
+                .clients
+                .iter()
+                .map(|client| PollFd::from_borrowed_fd(client.socket().as_fd(), PollFlags::OUT));
             clock::poll(&mut waiting.collect::<Vec<_>>(), None)?;
         }
     }

@@ -119,15 +119,13 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     process::become_ids(0, 0)?;
     rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
     process::new_session_keyring()?;
-    let stdio = if plan.process.terminal {
-        Vec::new()
-    } else {
-        vec![handed.next()?, handed.next()?, handed.next()?]
-    };
+    let stdio =
+        if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
     let rootfs = steps::rootfs::build(&plan, &mut handed)?;
     if plan.join_cgroups {
         // The last descriptor, behind all trees.
-        let channel = handed.fds.pop_back().ok_or_else(|| StartFailure::platform("init: no cgroup channel"))?;
+        let channel =
+            handed.fds.pop_back().ok_or_else(|| StartFailure::platform("init: no cgroup channel"))?;
         steps::cgroup::join(&UnixStream::from(channel))?;
     }
     if plan.new_cgroup_namespace {
@@ -149,6 +147,7 @@ fn decode(bytes: &[u8]) -> Result<(InitPlan, &[u8]), StartFailure> {
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
     let length = u32::from_le_bytes(*length) as usize;
     let (json, seccomp) = rest.split_at_checked(length).ok_or_else(wrong)?;
-    let plan = serde_json::from_slice(json).map_err(|error| StartFailure::platform(format!("init: plan: {error}")))?;
+    let plan = serde_json::from_slice(json)
+        .map_err(|error| StartFailure::platform(format!("init: plan: {error}")))?;
     Ok((plan, seccomp))
 }

@@ -61,7 +61,9 @@ fn identify(user: &str, add: &[String], passwd: &str, group: &str) -> Result<Ide
         }
         (None, Some(uid)) => identity.uid = uid,
         (None, None) if name.is_empty() => {}
-        (None, None) => return Err(format!("unable to find user {name}: no matching entries in passwd file")),
+        (None, None) => {
+            return Err(format!("unable to find user {name}: no matching entries in passwd file"));
+        }
     }
     match wanted_group {
         Some(wanted) => identity.gid = group_id(wanted, group)?,
@@ -140,7 +142,8 @@ impl<'a> GroupEntry<'a> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n1234:x:0:0::/:\nbad\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n1234:x:0:0::/:\nbad\n";
     const GROUP: &str = "root:x:0:\nbob:x:1001:\nvideo:x:44:bob,alice\nwheel:x:10:root\n";
 
     fn check(user: &str, add: &[&str], expected: (u32, u32, &[u32], &str)) {

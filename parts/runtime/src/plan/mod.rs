@@ -218,7 +218,8 @@ impl Plan {
             writable,
             volatile: input.rootfs.volatile,
             readonly: spec.root.readonly,
-            user_namespace: idmap || launch.join.iter().any(|&(flag, _)| flag == clone_flag(NamespaceKind::User)),
+            user_namespace: idmap
+                || launch.join.iter().any(|&(flag, _)| flag == clone_flag(NamespaceKind::User)),
             mounts,
             devices,
             masked_paths: spec.linux.masked_paths.clone(),
@@ -237,7 +238,13 @@ impl Plan {
 
 impl Tree {
     fn plain(path: PathBuf, idmap: bool, attributes: MountAttrFlags) -> Self {
-        Self { path, recursive: false, idmap, attributes: attributes.bits(), propagation: Propagation::Private }
+        Self {
+            path,
+            recursive: false,
+            idmap,
+            attributes: attributes.bits(),
+            propagation: Propagation::Private,
+        }
     }
 }
 
@@ -304,12 +311,7 @@ fn device_step(device: &Device) -> DeviceStep {
     }
 }
 
-fn process(
-    spec: &Spec,
-    user: String,
-    groups: Vec<String>,
-    reaper: bool,
-) -> Result<ProcessPlan, PlanError> {
+fn process(spec: &Spec, user: String, groups: Vec<String>, reaper: bool) -> Result<ProcessPlan, PlanError> {
     let set = |names: &[String]| CapSet::parse_all(names);
     let capabilities = &spec.process.capabilities;
     Ok(ProcessPlan {

@@ -16,7 +16,11 @@ use crate::cli::CliError;
 use crate::settings::{Settings, variable};
 
 /// Reads everything the flags say. Wrong values exit with docker's 125.
-pub(crate) fn to_spec(engine: &Engine, settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, CliError> {
+pub(crate) fn to_spec(
+    engine: &Engine,
+    settings: &Settings,
+    flags: &ContainerFlags,
+) -> Result<ContainerSpec, CliError> {
     let mut spec = read(settings, flags).map_err(|reason| CliError::new(reason, 125))?;
     for share in [&mut spec.namespaces.pid, &mut spec.namespaces.ipc] {
         if let Share::Container(name) = share {
@@ -29,7 +33,8 @@ pub(crate) fn to_spec(engine: &Engine, settings: &Settings, flags: &ContainerFla
 fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, String> {
     let directory = &settings.directory;
     let Some((image, command)) = flags.words.split_first() else {
-        return Err("requires at least 1 argument.\n\nUsage:  corten run [OPTIONS] IMAGE [COMMAND] [ARG...]".to_owned());
+        return Err("requires at least 1 argument.\n\nUsage:  corten run [OPTIONS] IMAGE [COMMAND] [ARG...]"
+            .to_owned());
     };
     check_pull(&flags.pull)?;
     let entrypoint = flags.entrypoint.as_ref().map(|text| match text.as_str() {
@@ -83,7 +88,9 @@ fn check_pull(policy: &str) -> Result<(), String> {
     match policy {
         "missing" | "never" => Ok(()),
         "always" => Err("--pull=always: pulling is not there yet; load or import the image".to_owned()),
-        _ => Err(format!("invalid pull option: '{policy}': must be one of \"always\", \"missing\" or \"never\"")),
+        _ => Err(format!(
+            "invalid pull option: '{policy}': must be one of \"always\", \"missing\" or \"never\""
+        )),
     }
 }
 
@@ -100,7 +107,9 @@ fn environment(settings: &Settings, flags: &ContainerFlags) -> Result<Vec<String
             }
             let name = line.split('=').next().unwrap_or_default();
             if name.is_empty() || name.contains(char::is_whitespace) {
-                return Err(format!("poorly formatted environment: variable '{name}' contains whitespaces or has no name"));
+                return Err(format!(
+                    "poorly formatted environment: variable '{name}' contains whitespaces or has no name"
+                ));
             }
             env.extend(client_environment(line));
         }
@@ -133,10 +142,18 @@ fn proxies(settings: &Settings) -> Vec<String> {
     // A client configuration that is broken concerns logins, not this container.
     let Some(bytes) = fs::read_if_exists(&path).ok().flatten() else { return Vec::new() };
     let Ok(config) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Vec::new() };
-    let names = [("httpProxy", "HTTP_PROXY"), ("httpsProxy", "HTTPS_PROXY"), ("ftpProxy", "FTP_PROXY"), ("noProxy", "NO_PROXY"), ("allProxy", "ALL_PROXY")];
+    let names = [
+        ("httpProxy", "HTTP_PROXY"),
+        ("httpsProxy", "HTTPS_PROXY"),
+        ("ftpProxy", "FTP_PROXY"),
+        ("noProxy", "NO_PROXY"),
+        ("allProxy", "ALL_PROXY"),
+    ];
     let mut env = Vec::new();
     for (key, name) in names {
-        if let Some(value) = config.pointer(&format!("/proxies/default/{key}")).and_then(|value| value.as_str()) {
+        if let Some(value) =
+            config.pointer(&format!("/proxies/default/{key}")).and_then(|value| value.as_str())
+        {
             env.push(format!("{name}={value}"));
             env.push(format!("{}={value}", name.to_ascii_lowercase()));
         }
@@ -160,7 +177,8 @@ fn labels(directory: &Path, flags: &ContainerFlags) -> Result<BTreeMap<String, S
 
 fn extra_hosts(entries: &[String]) -> Result<Vec<String>, String> {
     for entry in entries {
-        let address = entry.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
+        let address =
+            entry.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
         let Some(address) = address else { return Err(format!("bad format for add-host: \"{entry}\"")) };
         let plain = address.trim_start_matches('[').trim_end_matches(']');
         if plain.parse::<std::net::IpAddr>().is_err() {
@@ -176,7 +194,8 @@ fn expose(entries: &[String]) -> Result<Vec<String>, String> {
         let invalid = || format!("invalid range format for --expose: {entry}, error: invalid port");
         let (range, protocol) = entry.split_once('/').unwrap_or((entry, "tcp"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u16, u16) = (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
+        let (first, last): (u16, u16) =
+            (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
         if first == 0 || first > last || !matches!(protocol, "tcp" | "udp" | "sctp") {
             return Err(invalid());
         }
@@ -211,7 +230,9 @@ fn user_mounts(directory: &Path, flags: &ContainerFlags) -> Result<Vec<MountSpec
     let long = flags.mount.iter().map(|text| mounts::mount(text, directory));
     let mut mounts = volumes.chain(long).collect::<Result<Vec<_>, _>>()?;
     mounts.extend(flags.tmpfs.iter().map(|text| mounts::tmpfs(text)));
-    let bad = mounts.iter().find(|mount| matches!(&mount.source, MountKind::Bind { path, .. } if path.contains('\0')));
+    let bad = mounts
+        .iter()
+        .find(|mount| matches!(&mount.source, MountKind::Bind { path, .. } if path.contains('\0')));
     if bad.is_some() { Err("a path contains a NUL byte".to_owned()) } else { Ok(mounts) }
 }
 
@@ -226,7 +247,9 @@ fn resources(flags: &ContainerFlags) -> Result<Resources, String> {
     let mut swap = limit(&flags.memory_swap)?.filter(|&bytes| bytes != 0);
     match (memory, swap) {
         (None, Some(bytes)) if bytes > 0 => {
-            return Err("You should always set the Memory limit when using Memoryswap limit, see usage".to_owned());
+            return Err(
+                "You should always set the Memory limit when using Memoryswap limit, see usage".to_owned()
+            );
         }
         (Some(memory), Some(swap)) if swap > 0 && swap < memory => {
             return Err("Minimum memoryswap limit should be larger than memory limit, see usage".to_owned());
@@ -240,7 +263,9 @@ fn resources(flags: &ContainerFlags) -> Result<Resources, String> {
         && memory > 0
         && reservation > memory
     {
-        return Err("Minimum memory limit can not be less than memory reservation limit, see usage".to_owned());
+        return Err(
+            "Minimum memory limit can not be less than memory reservation limit, see usage".to_owned()
+        );
     }
     let nano_cpus = flags.cpus.as_deref().map(values::parse_cpus).transpose()?.filter(|&cpus| cpus > 0);
     if nano_cpus.is_some() && (flags.cpu_quota.is_some() || flags.cpu_period.is_some()) {
@@ -293,7 +318,9 @@ fn blkio(flags: &ContainerFlags) -> Result<Blkio, String> {
     if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
         return Err("Range of blkio weight is from 10 to 1000".to_owned());
     }
-    let bytes = |list: &[String]| list.iter().map(|text| rate(text, values::parse_size)).collect::<Result<Vec<_>, _>>();
+    let bytes = |list: &[String]| {
+        list.iter().map(|text| rate(text, values::parse_size)).collect::<Result<Vec<_>, _>>()
+    };
     let count = |text: &str| text.parse::<u64>().map_err(|_| format!("invalid number: '{text}'"));
     let numbers = |list: &[String]| list.iter().map(|text| rate(text, count)).collect::<Result<Vec<_>, _>>();
     Ok(Blkio {
@@ -312,7 +339,8 @@ fn rate(text: &str, value: impl Fn(&str) -> Result<u64, String>) -> Result<Devic
     if !path.starts_with("/dev/") {
         return Err(format!("bad format for device path: {path}"));
     }
-    let stat = rustix::fs::stat(path).map_err(|errno| format!("device {path}: {}", corten_sys::error::reason(errno)))?;
+    let stat = rustix::fs::stat(path)
+        .map_err(|errno| format!("device {path}: {}", corten_sys::error::reason(errno)))?;
     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     Ok(DeviceValue { major, minor, value: value(number)? })
 }
@@ -364,11 +392,15 @@ fn sysctls(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
         let key = key.replace('/', ".");
         let host_network = flags.network.as_deref() == Some("host");
         let host_ipc = flags.ipc.as_deref() == Some("host");
-        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."].iter().any(|start| key.starts_with(start));
+        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."]
+            .iter()
+            .any(|start| key.starts_with(start));
         let well_formed = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let namespaced = (ipc && !host_ipc) || (key.starts_with("net.") && !host_network);
         if !well_formed || key.contains("..") || !namespaced || value.contains('\n') {
-            return Err(format!("sysctl '{key}' is not allowed: it is not in a namespace of the container's own"));
+            return Err(format!(
+                "sysctl '{key}' is not allowed: it is not in a namespace of the container's own"
+            ));
         }
         sysctls.insert(key, value);
     }
@@ -381,7 +413,9 @@ fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
         None | Some("json-file" | "") => LogDriver::JsonFile,
         Some("none") => LogDriver::None,
         Some(other) => {
-            return Err(format!("logger: no log driver named '{other}' is registered: json-file and none are"));
+            return Err(format!(
+                "logger: no log driver named '{other}' is registered: json-file and none are"
+            ));
         }
     };
     for option in &flags.log_opt {
@@ -391,7 +425,8 @@ fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
             ("max-size", LogDriver::JsonFile) => log.max_size = values::parse_size(&value)?,
             ("max-file", LogDriver::JsonFile) => {
                 let number = value.parse().ok().filter(|&number| number > 0);
-                log.max_files = number.ok_or_else(|| format!("max-file must be a positive number, not '{value}'"))?;
+                log.max_files =
+                    number.ok_or_else(|| format!("max-file must be a positive number, not '{value}'"))?;
             }
             _ => return Err(format!("unknown log opt '{key}' for {} log driver", log.driver.name())),
         }

@@ -31,18 +31,21 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
             "ro" => read_only = true,
             "rw" | "consistent" | "cached" | "delegated" => {}
             "nocopy" => no_copy = true,
-            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => propagation = Some(option.to_owned()),
-            "z" | "Z" => return Err(format!("volume {text}: option {option} needs SELinux, which this host does not run")),
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                propagation = Some(option.to_owned())
+            }
+            "z" | "Z" => {
+                return Err(format!(
+                    "volume {text}: option {option} needs SELinux, which this host does not run"
+                ));
+            }
             _ => return Err(format!("{}: invalid mode: {options}", invalid())),
         }
     }
     let source = match source {
-        Some(path) if path.starts_with(['/', '.', '~']) => MountKind::Bind {
-            path: absolute(path, directory),
-            create: true,
-            recursive: true,
-            propagation,
-        },
+        Some(path) if path.starts_with(['/', '.', '~']) => {
+            MountKind::Bind { path: absolute(path, directory), create: true, recursive: true, propagation }
+        }
         name => MountKind::Volume {
             name: name.map(str::to_owned),
             no_copy,
@@ -61,7 +64,8 @@ fn absolute(path: &str, directory: &Path) -> String {
 /// Reads `TARGET[:OPTIONS]`.
 pub(super) fn tmpfs(text: &str) -> MountSpec {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let options: Vec<String> = options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
+    let options: Vec<String> =
+        options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
     let read_only = options.iter().any(|option| option == "ro");
     MountSpec { target: target.to_owned(), read_only, source: MountKind::Tmpfs { options } }
 }
@@ -153,7 +157,9 @@ impl Fields {
 
     fn finish(self) -> Result<MountSpec, String> {
         let target = self.target.clone().ok_or("target is required")?;
-        for (prefix, kind) in [("bind-", "bind"), ("volume-", "volume"), ("tmpfs-", "tmpfs"), ("image-", "image")] {
+        for (prefix, kind) in
+            [("bind-", "bind"), ("volume-", "volume"), ("tmpfs-", "tmpfs"), ("image-", "image")]
+        {
             if self.kind != kind && self.seen.iter().any(|key| key.starts_with(prefix)) {
                 return Err(format!("cannot mix '{prefix}*' options with mount type '{}'", self.kind));
             }
@@ -178,7 +184,9 @@ impl Fields {
                 reference: self.source.ok_or("source is required for image mounts")?,
                 subpath: self.subpath,
             },
-            other => return Err(format!("mount type {other} is not supported: bind, volume, tmpfs or image")),
+            other => {
+                return Err(format!("mount type {other} is not supported: bind, volume, tmpfs or image"));
+            }
         };
         Ok(MountSpec { target, read_only: self.read_only, source })
     }
@@ -200,10 +208,14 @@ mod tests {
     #[test]
     fn volumes_and_binds() {
         assert!(matches!(of("/data").source, MountKind::Volume { name: None, .. }));
-        assert!(matches!(of("cache:/data:ro,nocopy").source, MountKind::Volume { name: Some(name), no_copy: true, .. } if name == "cache"));
+        assert!(
+            matches!(of("cache:/data:ro,nocopy").source, MountKind::Volume { name: Some(name), no_copy: true, .. } if name == "cache")
+        );
         let bind = of("./x:/data:ro,rslave");
         assert!(bind.read_only);
-        assert!(matches!(bind.source, MountKind::Bind { path, create: true, propagation: Some(mode), .. } if path == "/work/./x" && mode == "rslave"));
+        assert!(
+            matches!(bind.source, MountKind::Bind { path, create: true, propagation: Some(mode), .. } if path == "/work/./x" && mode == "rslave")
+        );
         for text in ["", "a:", ":/x", "a:b", "a:/b:c:d", "/a:/b:nope"] {
             assert!(volume(text, Path::new("/")).is_err(), "{text}");
         }
@@ -212,8 +224,13 @@ mod tests {
     #[test]
     fn mount_flags() {
         let read = |text: &str| mount(text, Path::new("/work"));
-        assert!(matches!(read("type=bind,src=/a,dst=/b,readonly").unwrap(), MountSpec { read_only: true, source: MountKind::Bind { create: false, .. }, .. }));
-        assert!(matches!(read("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap().source, MountKind::Tmpfs { options } if options == ["size=1048576"]));
+        assert!(matches!(
+            read("type=bind,src=/a,dst=/b,readonly").unwrap(),
+            MountSpec { read_only: true, source: MountKind::Bind { create: false, .. }, .. }
+        ));
+        assert!(
+            matches!(read("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap().source, MountKind::Tmpfs { options } if options == ["size=1048576"])
+        );
         for (text, reason) in [
             ("type=bind,dst=/b", "source is required"),
             ("src=a", "target is required"),

@@ -19,8 +19,9 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
             ("seccomp", "builtin") => options.seccomp = Seccomp::Builtin,
             ("seccomp", path) => {
                 let path = directory.join(path);
-                let text = fs::read_to_string(&path)
-                    .map_err(|error| format!("opening seccomp profile ({}) failed: {error}", path.display()))?;
+                let text = fs::read_to_string(&path).map_err(|error| {
+                    format!("opening seccomp profile ({}) failed: {error}", path.display())
+                })?;
                 options.seccomp = Seccomp::Custom(text);
             }
             ("systempaths", "unconfined") => options.unmasked = true,
@@ -28,7 +29,9 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
             ("apparmor", _) => {
                 return Err(format!("security option {option}: AppArmor is not active on this host"));
             }
-            ("label", _) => return Err(format!("security option {option}: SELinux is not active on this host")),
+            ("label", _) => {
+                return Err(format!("security option {option}: SELinux is not active on this host"));
+            }
             _ => return Err(format!("invalid --security-opt 1: \"{option}\"")),
         }
     }

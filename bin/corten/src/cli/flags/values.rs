@@ -23,7 +23,11 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     if !bytes.is_finite() || bytes < 0.0 || bytes >= 9.2e18 {
         return Err(invalid());
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range just above")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be in range just above"
+    )]
     Ok(bytes as u64)
 }
 
@@ -37,12 +41,20 @@ pub(super) fn parse_limit(text: &str) -> Result<i64, String> {
 
 /// Reads `--cpus`: a decimal number of CPUs, in billionths.
 pub(super) fn parse_cpus(text: &str) -> Result<u64, String> {
-    let invalid = || format!("invalid argument \"{text}\" for \"--cpus\" flag: failed to parse {text} as a rational number");
+    let invalid = || {
+        format!(
+            "invalid argument \"{text}\" for \"--cpus\" flag: failed to parse {text} as a rational number"
+        )
+    };
     let cpus: f64 = text.parse().map_err(|_| invalid())?;
     if !cpus.is_finite() || !(0.0..1e6).contains(&cpus) {
         return Err(invalid());
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range just above")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be in range just above"
+    )]
     Ok((cpus * 1e9).round() as u64)
 }
 
@@ -60,7 +72,9 @@ pub(super) fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));
     let (soft, hard) = (value(soft)?, value(hard)?);
     if soft > hard {
-        return Err(wrong(&format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")));
+        return Err(wrong(&format!(
+            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+        )));
     }
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
@@ -79,7 +93,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let cases = [("100", 100), ("64m", 64 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("3 kb", 3072), ("0", 0)];
+        let cases =
+            [("100", 100), ("64m", 64 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("3 kb", 3072), ("0", 0)];
         for (text, expected) in cases {
             assert_eq!(parse_size(text), Ok(expected), "{text}");
         }

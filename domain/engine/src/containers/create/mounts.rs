@@ -169,7 +169,8 @@ fn inherited(engine: &Engine, from: &str) -> Result<Vec<MountRecord>, Error> {
         anonymous: false,
         ..mount
     };
-    let shared = |mount: &MountRecord| matches!(mount.source, MountKind::Bind { .. } | MountKind::Volume { .. });
+    let shared =
+        |mount: &MountRecord| matches!(mount.source, MountKind::Bind { .. } | MountKind::Volume { .. });
     Ok(other.mounts.into_iter().filter(shared).map(take).collect())
 }
 

@@ -16,7 +16,11 @@ pub(super) fn compose(spec: &ContainerSpec, image: &Image, id: &str) -> Result<P
         Some(entrypoint) => (entrypoint.clone(), spec.command.clone()),
         None => {
             let entrypoint = config.entrypoint.clone().unwrap_or_default();
-            let command = if spec.command.is_empty() { config.cmd.clone().unwrap_or_default() } else { spec.command.clone() };
+            let command = if spec.command.is_empty() {
+                config.cmd.clone().unwrap_or_default()
+            } else {
+                spec.command.clone()
+            };
             (entrypoint, command)
         }
     };

@@ -112,7 +112,9 @@ struct Node {
 impl Node {
     fn read(path: &str) -> Result<Self, Error> {
         let unusable = |reason: String| {
-            Error::invalid(format!("error gathering device information while adding custom device \"{path}\": {reason}"))
+            Error::invalid(format!(
+                "error gathering device information while adding custom device \"{path}\": {reason}"
+            ))
         };
         let stat = rustix::fs::stat(path)
             .map_err(|errno| unusable(SysError::at("stat", path, errno).to_string()))?;

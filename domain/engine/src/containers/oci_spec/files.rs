@@ -35,7 +35,9 @@ pub(crate) fn write(run_dir: &Path, record: &ContainerRecord, ids: Option<IdRang
 
 fn hosts(record: &ContainerRecord) -> Result<String, Error> {
     let mut text = match record.spec.network {
-        NetworkMode::Host => String::from_utf8_lossy(&fs::read_if_exists("/etc/hosts")?.unwrap_or_default()).into_owned(),
+        NetworkMode::Host => {
+            String::from_utf8_lossy(&fs::read_if_exists("/etc/hosts")?.unwrap_or_default()).into_owned()
+        }
         NetworkMode::None => "127.0.0.1\tlocalhost\n\
              ::1\tlocalhost ip6-localhost ip6-loopback\n\
              fe00::\tip6-localnet\n\

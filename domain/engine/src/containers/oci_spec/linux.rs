@@ -9,7 +9,8 @@ use crate::containers::spec::{ContainerSpec, NetworkMode, Share};
 
 /// The namespaces to make; one that is shared is not among them.
 pub(super) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
-    let joins_user = matches!(spec.namespaces.pid, Share::Container(_)) || matches!(spec.namespaces.ipc, Share::Container(_));
+    let joins_user = matches!(spec.namespaces.pid, Share::Container(_))
+        || matches!(spec.namespaces.ipc, Share::Container(_));
     let wanted = [
         (NamespaceKind::User, user && !joins_user),
         (NamespaceKind::Mount, true),

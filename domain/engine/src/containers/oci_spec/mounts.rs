@@ -53,11 +53,18 @@ fn defaults(record: &ContainerRecord, facts: &HostFacts) -> Vec<Mount> {
     let mut mounts = vec![
         mount("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("devpts", "devpts", "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "devpts",
+            "devpts",
+            "/dev/pts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
     ];
     mounts.push(match (&spec.network, spec.host_ids()) {
         // A sysfs shows the network namespace of its maker: with the host's, bind the host's own.
-        (NetworkMode::Host, _) => mount("bind", "/sys", "/sys", &["rbind", "nosuid", "noexec", "nodev", writable]),
+        (NetworkMode::Host, _) => {
+            mount("bind", "/sys", "/sys", &["rbind", "nosuid", "noexec", "nodev", writable])
+        }
         _ => mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", writable]),
     });
     if spec.network != NetworkMode::Host {
@@ -83,8 +90,10 @@ fn cgroups(layout: &Layout, writable: &str) -> Vec<Mount> {
         Layout::V2(_) => return vec![mount("cgroup2", "cgroup", "/sys/fs/cgroup", &options)],
         Layout::V1(hierarchies) => hierarchies,
     };
-    let joined = [Controller::Cpu, Controller::Cpuacct, Controller::Memory, Controller::Pids, Controller::Devices];
-    let mut mounts = vec![mount("tmpfs", "tmpfs", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "mode=755"])];
+    let joined =
+        [Controller::Cpu, Controller::Cpuacct, Controller::Memory, Controller::Pids, Controller::Devices];
+    let mut mounts =
+        vec![mount("tmpfs", "tmpfs", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "mode=755"])];
     for hierarchy in hierarchies {
         if hierarchy.controllers.iter().any(|controller| joined.contains(controller)) {
             let names: Vec<&str> = hierarchy.controllers.iter().map(|controller| controller.name()).collect();

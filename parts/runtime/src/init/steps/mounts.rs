@@ -43,7 +43,8 @@ fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<(), Sta
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
         MountSource::New { kind, options } => {
-            let options: Vec<_> = options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+            let options: Vec<_> =
+                options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
             mount::new_filesystem(kind, &options, MountAttrFlags::from_bits_retain(step.attributes))?
         }
     };

@@ -63,5 +63,9 @@ fn null_device(rootfs: &Dir) -> Result<OwnedFd, SysError> {
 }
 
 fn empty_directory() -> Result<OwnedFd, SysError> {
-    mount::new_filesystem("tmpfs", &[("size", Some("0")), ("mode", Some("0755"))], MountAttrFlags::MOUNT_ATTR_RDONLY)
+    mount::new_filesystem(
+        "tmpfs",
+        &[("size", Some("0")), ("mode", Some("0755"))],
+        MountAttrFlags::MOUNT_ATTR_RDONLY,
+    )
 }

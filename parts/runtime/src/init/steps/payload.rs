@@ -29,7 +29,8 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     process::close_on_exec_from(3)?;
     capabilities::limit_bounding(plan.bounding)?;
     if plan.no_new_privileges {
-        rustix::thread::set_no_new_privs(true).map_err(|errno| SysError::new("prctl", "NO_NEW_PRIVS", errno))?;
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|errno| SysError::new("prctl", "NO_NEW_PRIVS", errno))?;
     } else {
         // Without no_new_privs the filter needs CAP_SYS_ADMIN, which the next step may give up.
         load_filter(seccomp)?;
@@ -65,11 +66,15 @@ fn enter_directory(root: &Dir, path: &str) -> Result<(), StartFailure> {
     let refuse = |error: SysError| {
         let reason = corten_sys::error::reason(error.errno());
         let code = if error.errno() == Errno::ACCESS { 126 } else { 127 };
-        StartFailure { message: format!("chdir to cwd (\"{path}\") set in config.json failed: {reason}"), code }
+        StartFailure {
+            message: format!("chdir to cwd (\"{path}\") set in config.json failed: {reason}"),
+            code,
+        }
     };
     let directory = root.create_dir_all(path, 0o755).map_err(refuse)?;
     rustix::process::fchdir(&directory).map_err(|errno| refuse(SysError::at("chdir", path, errno)))?;
-    let here = rustix::process::getcwd(Vec::new()).map_err(|errno| refuse(SysError::at("getcwd", path, errno)))?;
+    let here =
+        rustix::process::getcwd(Vec::new()).map_err(|errno| refuse(SysError::at("getcwd", path, errno)))?;
     if here.as_bytes().first() == Some(&b'/') {
         return Ok(());
     }
@@ -97,7 +102,8 @@ fn hand_over_stdio(identity: &Identity) -> Result<(), SysError> {
 fn become_user(plan: &ProcessPlan, identity: &Identity) -> Result<(), SysError> {
     rustix::thread::set_keep_capabilities(true).map_err(|errno| SysError::new("prctl", "KEEPCAPS", errno))?;
     process::become_user(identity.uid, identity.gid, &identity.groups)?;
-    rustix::thread::set_keep_capabilities(false).map_err(|errno| SysError::new("prctl", "KEEPCAPS", errno))?;
+    rustix::thread::set_keep_capabilities(false)
+        .map_err(|errno| SysError::new("prctl", "KEEPCAPS", errno))?;
     let kept = if identity.uid == 0 { plan.effective } else { CapSet::EMPTY };
     capabilities::apply(kept, kept, CapSet::EMPTY, CapSet::EMPTY)
 }

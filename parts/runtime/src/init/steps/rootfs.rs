@@ -48,7 +48,8 @@ fn attach_named(handed: &mut Handed, name: &str) -> Result<(), StartFailure> {
 }
 
 fn make_directory(name: &str) -> Result<(), SysError> {
-    rustix::fs::mkdirat(CWD, name, Mode::from_bits_truncate(0o755)).map_err(|errno| SysError::at("mkdir", name, errno))
+    rustix::fs::mkdirat(CWD, name, Mode::from_bits_truncate(0o755))
+        .map_err(|errno| SysError::at("mkdir", name, errno))
 }
 
 /// Makes the finished root the process's `/` and lets go of everything else.

@@ -1,0 +1,97 @@
+//! `corten run`: create, start, and unless detached stay attached until the end.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use corten_engine::containers::{self, ContainerSpec, StartOptions};
+use corten_engine::{Engine, ErrorKind};
+use corten_sys::{fs, socket};
+
+use super::session::{Session, SessionOptions};
+use crate::cli::flags::{self, AttachFlags, ContainerFlags};
+use crate::cli::{CliError, Context};
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Run container in background and print container ID
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    attaching: AttachFlags,
+    #[command(flatten)]
+    container: ContainerFlags,
+}
+
+pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
+    let args: RunArgs =
+        flags::parse("corten run", "Create and run a new container from an image", arguments)?;
+    let engine = context.engine().map_err(|error| error.code(125))?;
+    let mut spec = flags::to_spec(&engine, &context.settings, &args.container)?;
+    if args.detach && !args.container.attach.is_empty() {
+        return Err(CliError::new("Conflicting options: -a and -d", 125));
+    }
+    let options = SessionOptions::new(&args.attaching, &args.container.attach, &spec)?;
+    // A detached container keeps its input open for whoever attaches later.
+    spec.stdin_once &= !args.detach && options.stdin;
+    let result = start(context, &engine, &args, spec, options);
+    result.map_err(|error| error.hint("Run 'corten run --help' for more information"))
+}
+
+fn start(
+    context: &mut Context,
+    engine: &Engine,
+    args: &RunArgs,
+    spec: ContainerSpec,
+    options: SessionOptions,
+) -> Result<u8, CliError> {
+    let cidfile = CidFile::reserve(context, args.container.cidfile.as_deref())?;
+    let auto_remove = spec.auto_remove;
+    let terminal = spec.tty;
+    let record = containers::create(engine, spec).map_err(|error| CliError::from(error).code(125))?;
+    cidfile.write(&record.id)?;
+    let keeper = context.take_keeper()?;
+    let (client, session) = if args.detach {
+        (None, None)
+    } else {
+        let (ours, theirs) = socket::pair()?;
+        (Some(theirs), Some(Session::new(ours, options, terminal)?))
+    };
+    let start = StartOptions { client, sync_record: true, ..StartOptions::default() };
+    let running = containers::start(engine, &record, keeper, start).map_err(|error| {
+        if auto_remove {
+            // The keeper has removed what there was; the record must not stay where it died first.
+            containers::forget(engine, &record);
+        }
+        let code = match error.kind() {
+            ErrorKind::NotStarted(code) => code,
+            _ => 125,
+        };
+        CliError::from(error).code(code)
+    })?;
+    let Some(session) = session else {
+        context.ui.line(&record.id);
+        return Ok(0);
+    };
+    session.serve(engine, &record, running)
+}
+
+/// `--cidfile`: refused where it exists, before anything is made.
+struct CidFile(Option<std::path::PathBuf>);
+
+impl CidFile {
+    fn reserve(context: &Context, path: Option<&str>) -> Result<Self, CliError> {
+        let path = path.map(|path| context.settings.directory.join(path));
+        if let Some(path) = path.as_ref().filter(|path| fs::exists(path)) {
+            let text = "container ID file found, make sure the other container isn't running or delete";
+            return Err(CliError::new(format!("{text} {}", path.display()), 125));
+        }
+        Ok(Self(path))
+    }
+
+    fn write(self, id: &str) -> Result<(), CliError> {
+        match self.0 {
+            Some(path) => Ok(fs::write_atomic(path, id.as_bytes())?),
+            None => Ok(()),
+        }
+    }
+}

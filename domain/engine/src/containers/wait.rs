@@ -1,0 +1,37 @@
+//! Waiting for containers and signalling them.
+
+use corten_monitor::exits;
+use corten_sys::process::{self, Pid};
+use corten_sys::{SysError, clock};
+
+use super::record::ContainerRecord;
+use super::state::{self, Status};
+use crate::{Engine, Error};
+
+/// Blocks until the container does not run and returns its last exit code; one that never ran has 0.
+pub fn wait(engine: &Engine, record: &ContainerRecord) -> Result<i32, Error> {
+    let before = state::read(engine, record)?;
+    if let Some(run) = before.run.filter(|_| before.status == Status::Running) {
+        if let Some(pidfd) = run.init.open() {
+            clock::wait_readable(&pidfd, None)?;
+        }
+        state::wait_for_end(engine, &record.id)?;
+    }
+    last_exit(engine, record)
+}
+
+/// The code of the last run; 255 where nobody saw it.
+pub fn last_exit(engine: &Engine, record: &ContainerRecord) -> Result<i32, Error> {
+    let exit = exits::read(&state::exits_path(engine, record))?;
+    Ok(exit.map_or(0, |exit| exit.code.unwrap_or(255)))
+}
+
+/// Sends a signal to a process of this machine by its pid, for a session that knows it to be its own.
+pub fn signal_process(pid: i32, signal: i32) -> Result<(), Error> {
+    let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
+    match process::open_pidfd(pid) {
+        Ok(pidfd) => process::send_signal(&pidfd, signal).map(drop).map_err(Error::from),
+        Err(error) if error.errno() == corten_sys::Errno::SRCH => Ok(()),
+        Err(error) => Err(SysError::new("signal", pid.to_string(), error.errno()).into()),
+    }
+}
