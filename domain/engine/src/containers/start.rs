@@ -144,7 +144,6 @@ fn build(
             writable: Some(directory.join("rw")),
             volatile: record.spec.auto_remove,
         },
-        staging: run_dir.clone(),
         join: joined.namespaces,
         user: record.process.user.clone(),
         groups: record.spec.groups.clone(),
