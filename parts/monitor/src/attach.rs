@@ -1,6 +1,7 @@
 //! The protocol between a worker and an attached client: frames of a kind byte, a length and data.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use corten_sys::SysError;
@@ -19,6 +20,8 @@ pub enum Kind {
     Stdin,
     /// Client → worker: rows and columns, 16 bits each.
     Resize,
+    /// New keeper → worker whose keeper died: leave, after handing over the terminal.
+    Leave,
     /// Worker → client.
     Stdout,
     Stderr,
@@ -56,6 +59,7 @@ impl Kind {
             Self::Hello => b'h',
             Self::Stdin => b'i',
             Self::Resize => b'r',
+            Self::Leave => b'q',
             Self::Stdout => b'o',
             Self::Stderr => b'e',
             Self::LogGrew => b'l',
@@ -67,6 +71,7 @@ impl Kind {
             b'h' => Self::Hello,
             b'i' => Self::Stdin,
             b'r' => Self::Resize,
+            b'q' => Self::Leave,
             b'o' => Self::Stdout,
             b'e' => Self::Stderr,
             b'l' => Self::LogGrew,
@@ -136,6 +141,17 @@ impl Client {
         let [a, b] = size.rows.to_le_bytes();
         let [c, d] = size.columns.to_le_bytes();
         self.send(Kind::Resize, &[a, b, c, d])
+    }
+
+    /// Asks the worker to leave; returns the terminal's master where it had one, once it has let go of everything.
+    pub(crate) fn dismiss(&self) -> Result<Option<OwnedFd>, SysError> {
+        self.send(Kind::Leave, &[])?;
+        let left = corten_sys::socket::receive(&self.socket)?;
+        let terminal = left.and_then(|message| message.fds.into_iter().next());
+        // Its end of the connection closes when it has exited.
+        let mut rest = [0_u8; 64];
+        while (&self.socket).read(&mut rest).is_ok_and(|length| length > 0) {}
+        Ok(terminal)
     }
 
     fn send(&self, kind: Kind, data: &[u8]) -> Result<(), SysError> {
