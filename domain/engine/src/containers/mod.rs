@@ -1,11 +1,16 @@
 //! Containers: from what a user asks for to a running process and back.
 
 mod create;
+
+pub mod list;
+pub mod logs;
 mod lookup;
 mod names;
 pub(crate) mod oci_spec;
+mod pattern;
 pub mod record;
 mod seccomp_cache;
+pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;

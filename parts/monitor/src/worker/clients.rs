@@ -80,7 +80,11 @@ impl Client {
                 }
             };
             match (kind, data) {
-                (Kind::Hello, [flags, ..]) => self.want = Want::from_byte(*flags),
+                (Kind::Hello, [flags, ..]) => {
+                    self.want = Want::from_byte(*flags);
+                    // What was logged between the client's connecting and this moment was announced to nobody.
+                    self.announce_log();
+                }
                 (Kind::Stdin, []) => requests.push(Request::EndInput),
                 (Kind::Stdin, data) => requests.push(Request::Input(data.to_vec())),
                 (Kind::Resize, &[a, b, c, d]) => {
@@ -111,10 +115,15 @@ impl Client {
                 self.outgoing.extend_from_slice(chunk);
             }
         }
+        self.announce_log();
+        self.flush();
+    }
+
+    /// Queues the word that the log has grown, unless one waits already: who reads it reads to the end.
+    fn announce_log(&mut self) {
         if self.want.log && self.outgoing.is_empty() {
             self.outgoing.extend_from_slice(&attach::header(Kind::LogGrew, 0));
         }
-        self.flush();
     }
 
     /// Writes from the queue; false where the client is gone.
