@@ -2,6 +2,7 @@
 
 mod create;
 
+pub mod inspect;
 pub mod list;
 pub mod logs;
 mod lookup;

@@ -114,7 +114,7 @@ fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Err
     Ok(joined)
 }
 
-fn read_id_range(pid: i32) -> Result<IdRange, Error> {
+pub(super) fn read_id_range(pid: i32) -> Result<IdRange, Error> {
     let text = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
     let mut fields = text.split_whitespace().skip(1).map(str::parse);
     match (fields.next(), fields.next()) {
