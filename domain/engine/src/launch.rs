@@ -283,7 +283,7 @@ impl EngineHooks {
 }
 
 /// How long the last processes of a container may take to die.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 fn clean_blob(order: &Order) -> Option<CleanBlob> {
     serde_json::from_slice(&order.clean).ok()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
-use corten_sys::{SysError, clock, fs, socket, title};
+use corten_sys::{Errno, SysError, clock, fs, socket, title};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::exits::{self, ExitRecord};
@@ -103,7 +103,7 @@ fn fs_none_on_reset(
     result: Result<Option<socket::Message>, SysError>,
 ) -> Result<Option<socket::Message>, SysError> {
     match result {
-        Err(error) if error.errno() == corten_sys::Errno::CONNRESET => Ok(None),
+        Err(error) if error.errno() == Errno::CONNRESET => Ok(None),
         other => other,
     }
 }
@@ -124,7 +124,11 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
 
 /// Detaches from the terminal, the directory and the descriptors of the command.
 fn leave_the_caller(parent: &UnixStream) -> Result<(), SysError> {
-    rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
+    match rustix::process::setsid() {
+        // A keeper that starts its container again leads its session already.
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(SysError::new("setsid", "", errno)),
+    }
     rustix::process::chdir("/").map_err(|errno| SysError::at("chdir", "/", errno))?;
     process::close_all_but(&[parent.as_fd()])?;
     let null = fs::open_with("/dev/null", std::fs::OpenOptions::new().read(true).write(true))?;

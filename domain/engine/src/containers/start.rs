@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use corten_monitor::keeper::next_backoff_ms;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
+use corten_runtime::cgroups;
 use corten_runtime::launch::encode_init;
 use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
 use corten_sys::{Errno, fs};
@@ -36,6 +37,11 @@ pub fn start(
     keeper: Keeper,
     options: StartOptions,
 ) -> Result<Running, Error> {
+    let _guard = containers::lock(engine, record)?;
+    let current = state::read(engine, record)?;
+    if current.is_running() {
+        return Err(Error::conflict(format!("container {} is already running", record.id)));
+    }
     let prepared = prepare(engine, record, &options)?;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
@@ -157,10 +163,9 @@ fn build(
             .collect(),
     };
     let plan = Plan::new(&spec, input).map_err(|error| Error::invalid(crate::error::with_causes(&error)))?;
-    let parent = record.spec.cgroup_parent.clone().unwrap_or_else(|| "corten".to_owned());
     let cgroup = CgroupOrder {
         layout: facts.cgroups.clone(),
-        parent,
+        parent: cgroup_parent(record).to_owned(),
         id: record.id.clone(),
         resources: oci_spec::resources::of(record)?,
     };
@@ -182,18 +187,22 @@ fn build(
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
-        clean: to_json(&clean_blob(engine, record, &cgroup, &ids.claims)),
+        clean: to_json(&clean_blob(engine, record, &ids.claims)),
         run_dir,
     };
     Ok((order, cgroup))
 }
 
-fn clean_blob(
-    engine: &Engine,
-    record: &ContainerRecord,
-    cgroup: &CgroupOrder,
-    claims: &[PathBuf],
-) -> CleanBlob {
+fn cgroup_parent(record: &ContainerRecord) -> &str {
+    record.spec.cgroup_parent.as_deref().unwrap_or(cgroups::DEFAULT_PARENT)
+}
+
+/// The container's cgroup below each mount.
+pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
+    format!("{}/{}", cgroup_parent(record).trim_matches('/'), record.id)
+}
+
+fn clean_blob(engine: &Engine, record: &ContainerRecord, claims: &[PathBuf]) -> CleanBlob {
     let remove = record.spec.auto_remove.then(|| RemoveBlob {
         name: record.name.clone(),
         directory: record.directory(engine),
@@ -202,7 +211,7 @@ fn clean_blob(
     CleanBlob {
         root: engine.config().root.clone(),
         run_root: engine.config().run_root.clone(),
-        cgroup: format!("{}/{}", cgroup.parent.trim_matches('/'), cgroup.id),
+        cgroup: cgroup_path(record),
         id_claims: claims.to_vec(),
         remove,
     }

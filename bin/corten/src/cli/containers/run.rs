@@ -34,7 +34,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= !args.detach && options.stdin;
     let result = start(context, &engine, &args, spec, options);
-    result.map_err(|error| error.hint("Run 'corten run --help' for more information"))
+    result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
 }
 
 fn start(
@@ -76,10 +76,10 @@ fn start(
 }
 
 /// `--cidfile`: refused where it exists, before anything is made.
-struct CidFile(Option<std::path::PathBuf>);
+pub(super) struct CidFile(Option<std::path::PathBuf>);
 
 impl CidFile {
-    fn reserve(context: &Context, path: Option<&str>) -> Result<Self, CliError> {
+    pub(super) fn reserve(context: &Context, path: Option<&str>) -> Result<Self, CliError> {
         let path = path.map(|path| context.settings.directory.join(path));
         if let Some(path) = path.as_ref().filter(|path| fs::exists(path)) {
             let text = "container ID file found, make sure the other container isn't running or delete";
@@ -88,7 +88,7 @@ impl CidFile {
         Ok(Self(path))
     }
 
-    fn write(self, id: &str) -> Result<(), CliError> {
+    pub(super) fn write(self, id: &str) -> Result<(), CliError> {
         match self.0 {
             Some(path) => Ok(fs::write_atomic(path, id.as_bytes())?),
             None => Ok(()),
