@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use corten_sys::SysError;
 use corten_sys::error::Context;
 use corten_sys::pty::Size;
+use corten_sys::{SysError, clock};
 
 /// Larger frames are not sent and not accepted.
 pub(crate) const MAX_FRAME: usize = 128 << 10;
@@ -113,6 +114,15 @@ pub enum Event {
     Closed,
 }
 
+/// Why [`Client::wait_log`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogWait {
+    Grew,
+    /// The container has ended, or its worker is gone.
+    Closed,
+    TimedOut,
+}
+
 impl Client {
     /// Says what is wanted and takes over the connection.
     pub fn new(socket: UnixStream, want: Want) -> Result<Self, SysError> {
@@ -159,6 +169,20 @@ impl Client {
         frame.extend_from_slice(&header(kind, data.len()));
         frame.extend_from_slice(data);
         (&self.socket).write_all(&frame).on("send to", "worker")
+    }
+
+    /// Waits until the log may have grown, at most so long; takes all such words that have come at once.
+    ///
+    /// Only for a client that wants nothing but the log.
+    pub fn wait_log(&self, timeout: Option<Duration>) -> Result<LogWait, SysError> {
+        if !clock::wait_readable(&self.socket, timeout)? {
+            return Ok(LogWait::TimedOut);
+        }
+        let mut words = [0_u8; 4096];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.socket, &mut words)) {
+            Ok(0) | Err(_) => Ok(LogWait::Closed),
+            Ok(_) => Ok(LogWait::Grew),
+        }
     }
 
     /// Reads the next event; blocks.

@@ -3,12 +3,17 @@
 mod adopt;
 mod create;
 mod exec;
+pub mod inspect;
+pub mod list;
+pub mod logs;
 mod lookup;
 mod names;
 pub(crate) mod oci_spec;
+mod pattern;
 pub mod record;
 mod remove;
 mod seccomp_cache;
+pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;

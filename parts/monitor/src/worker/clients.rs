@@ -94,10 +94,14 @@ impl Client {
                 }
             };
             match (kind, data) {
-                (Kind::Hello, [flags, ..]) => self.want = Want::from_byte(*flags),
                 (Kind::Leave, _) => {
                     self.leave = true;
                     requests.push(Request::Leave);
+                }
+                (Kind::Hello, [flags, ..]) => {
+                    self.want = Want::from_byte(*flags);
+                    // What was logged between the client's connecting and this moment was announced to nobody.
+                    self.announce_log();
                 }
                 (Kind::Stdin, []) => requests.push(Request::EndInput),
                 (Kind::Stdin, data) => requests.push(Request::Input(data.to_vec())),
@@ -129,10 +133,15 @@ impl Client {
                 self.outgoing.extend_from_slice(chunk);
             }
         }
+        self.announce_log();
+        self.flush();
+    }
+
+    /// Queues the word that the log has grown, unless one waits already: who reads it reads to the end.
+    fn announce_log(&mut self) {
         if self.want.log && self.outgoing.is_empty() {
             self.outgoing.extend_from_slice(&attach::header(Kind::LogGrew, 0));
         }
-        self.flush();
     }
 
     /// Writes from the queue; false where the client is gone.
