@@ -8,11 +8,9 @@ use corten_spec::runtime::{IdMapping, Namespace, NamespaceKind};
 use crate::containers::spec::{ContainerSpec, NetworkMode, Share};
 
 /// The namespaces to make; one that is shared is not among them.
-pub(super) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
-    let joins_user = matches!(spec.namespaces.pid, Share::Container(_))
-        || matches!(spec.namespaces.ipc, Share::Container(_));
+pub(crate) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
     let wanted = [
-        (NamespaceKind::User, user && !joins_user),
+        (NamespaceKind::User, user && !spec.joins_another()),
         (NamespaceKind::Mount, true),
         (NamespaceKind::Pid, spec.namespaces.pid == Share::Private),
         (NamespaceKind::Ipc, spec.namespaces.ipc == Share::Private),
