@@ -173,7 +173,7 @@ pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) ->
 /// to do: no order came, or the container has ended and is cleaned up.
 pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
     leave_the_caller(&parent)?;
-    let mut early = None;
+    let mut early: Option<Box<dyn Launching>> = None;
     let (order, fds) = loop {
         let message = socket::receive(&parent)?;
         let word = message.as_ref().and_then(|message| message.bytes.split_first());
@@ -185,7 +185,9 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
             },
             _ => {
                 // The command gave up: what it had already asked for goes with it.
-                early.iter().for_each(|early: &Box<dyn Launching>| early.abandon());
+                if let Some(early) = early {
+                    early.abandon();
+                }
                 return Ok(());
             }
         }

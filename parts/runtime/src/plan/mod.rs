@@ -253,7 +253,7 @@ fn rlimits(spec: &Spec) -> Result<Vec<(i32, u64, u64)>, PlanError> {
 /// joined its cgroups, because the namespace's root is where it was made.
 pub fn clone_flags(namespaces: &[Namespace]) -> u64 {
     let flags = namespaces.iter().fold(0, |flags, namespace| flags | clone_flag(namespace.kind));
-    flags & !corten_sys::process::namespace::CGROUP
+    flags & !clone_flag(NamespaceKind::Cgroup)
 }
 
 fn clone_flag(kind: NamespaceKind) -> u64 {

@@ -19,7 +19,7 @@ pub(crate) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
         (NamespaceKind::Cgroup, !spec.namespaces.cgroup_host),
     ];
     let namespace = |kind| Namespace { kind, path: String::new() };
-    wanted.into_iter().filter_map(|(kind, wanted)| wanted.then(|| namespace(kind))).collect()
+    wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(kind, _)| namespace(kind)).collect()
 }
 
 pub(super) fn mappings(ids: Option<IdRange>) -> Vec<IdMapping> {
