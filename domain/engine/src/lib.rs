@@ -7,6 +7,7 @@ pub mod containers;
 pub mod error;
 pub mod host;
 mod id_range;
+pub mod images;
 pub mod launch;
 pub mod volumes;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use corten_store::Store;
 use corten_sys::{clock, fs, process};
 
+pub use corten_store::Image;
 pub use error::{Error, ErrorKind};
 
 /// Where an engine keeps its state.

@@ -43,6 +43,19 @@ impl CliError {
         self
     }
 
+    /// Without `corten: ` in front, as docker has it everywhere but in run.
+    #[must_use]
+    pub(crate) fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// Several failures, each on its line.
+    pub(crate) fn all(errors: Vec<Self>) -> Result<u8, Self> {
+        let Some(code) = errors.iter().map(|error| error.code).max() else { return Ok(0) };
+        Err(Self { lines: errors.into_iter().flat_map(|error| error.lines).collect(), code, bare: true })
+    }
+
     /// Adds a line below.
     #[must_use]
     pub(crate) fn hint(mut self, line: &str) -> Self {
@@ -73,9 +86,14 @@ fn exit_code(kind: ErrorKind) -> u8 {
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
-        let mut lines = vec![format!("{}", DaemonWords(&error))];
+        // docker's client says this itself, before it asks a registry.
+        let own_words = error.kind() == ErrorKind::ImageMissing;
+        let mut lines = match own_words {
+            true => vec![error.to_string()],
+            false => vec![format!("{}", DaemonWords(&error))],
+        };
         lines.extend(error.hints().iter().map(|hint| format!("hint: {hint}")));
-        Self { lines, code: exit_code(error.kind()), bare: false }
+        Self { lines, code: exit_code(error.kind()), bare: own_words }
     }
 }
 

@@ -3,6 +3,10 @@
 mod containers;
 mod error;
 mod flags;
+mod human;
+mod images;
+mod listing;
+mod template;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -59,8 +63,17 @@ const fn starting(names: &'static [&'static str], about: &'static str, run: Run)
 }
 
 /// Commands as docker groups them; a group of one name is a command by itself.
-const COMMANDS: &[Command] =
-    &[starting(&["run"], "Create and run a new container from an image", containers::run::run)];
+const COMMANDS: &[Command] = &[
+    starting(&["run"], "Create and run a new container from an image", containers::run::run),
+    command(&["images"], "List images", images::list::run),
+    command(
+        &["import"],
+        "Import the contents from a tarball to create a filesystem image",
+        images::import::run,
+    ),
+    command(&["rmi"], "Remove one or more images", images::rmi::run),
+    command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
+];
 
 /// `corten GROUP COMMAND`: docker's management commands.
 const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
@@ -120,7 +133,9 @@ pub(crate) fn main() -> ExitCode {
     let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => error.report(&mut context.ui),
+        // docker puts its name before the errors of run, and before no others.
+        Err(error) if command.names.contains(&"run") => error.report(&mut context.ui),
+        Err(error) => error.bare().report(&mut context.ui),
     }
 }
 
