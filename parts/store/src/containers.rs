@@ -1,11 +1,12 @@
 //! Containers' directories and the names that point to them.
 //!
 //! A kept container lives in `containers/<id>`; one that is removed with its end in `scratch/<boot>/<id>`, which
-//! does not outlive the boot. A name is a symbolic link whose text is `<id> <boot>`: making it is the unique
+//! does not outlive the boot. A name is a symbolic link whose text is `<id> <boot> <pid> <start>`: making it is the unique
 //! constraint, reading it needs no lock.
 
 use std::path::{Path, PathBuf};
 
+use corten_sys::process::Identity;
 use corten_sys::{Errno, fs};
 
 use crate::{Store, StoreError};
@@ -16,6 +17,8 @@ pub struct NameOwner {
     pub id: String,
     /// The boot in which the name was taken.
     pub boot: String,
+    /// The process that took it: until the container's record is written, only it can tell that there will be one.
+    pub creator: Identity,
 }
 
 /// The outcome of [`Store::claim_name`].
@@ -59,7 +62,7 @@ impl Store {
 
     /// Takes a name for a container, or says who has it.
     pub fn claim_name(&self, name: &str, owner: &NameOwner) -> Result<Claim, StoreError> {
-        let text = format!("{} {}", owner.id, owner.boot);
+        let text = format!("{} {} {} {}", owner.id, owner.boot, owner.creator.pid, owner.creator.start);
         match fs::symlink(&text, self.name_path(name)) {
             Ok(()) => Ok(Claim::Taken),
             Err(error) if error.errno() == Errno::EXIST => match self.name_owner(name)? {
@@ -74,9 +77,7 @@ impl Store {
     /// Reads who has a name.
     pub fn name_owner(&self, name: &str) -> Result<Option<NameOwner>, StoreError> {
         let Some(text) = fs::absent_is_none(fs::read_link(self.name_path(name)))? else { return Ok(None) };
-        let text = text.to_string_lossy();
-        let Some((id, boot)) = text.split_once(' ') else { return Ok(None) };
-        Ok(Some(NameOwner { id: id.to_owned(), boot: boot.to_owned() }))
+        Ok(parse_owner(&text.to_string_lossy()))
     }
 
     /// Gives a name up, if the container still has it.
@@ -101,4 +102,13 @@ impl Store {
         }
         if found { self.empty_trash() } else { Ok(()) }
     }
+}
+
+fn parse_owner(text: &str) -> Option<NameOwner> {
+    let mut fields = text.split(' ');
+    Some(NameOwner {
+        id: fields.next()?.to_owned(),
+        boot: fields.next()?.to_owned(),
+        creator: Identity { pid: fields.next()?.parse().ok()?, start: fields.next()?.parse().ok()? },
+    })
 }

@@ -36,17 +36,36 @@ impl CliError {
         Self { lines: Vec::new(), code, bare: true }
     }
 
+    /// One line as it is, without `corten: `.
+    pub(crate) fn bare(message: impl Into<String>, code: u8) -> Self {
+        Self { lines: vec![message.into()], code, bare: true }
+    }
+
+    /// What docker's daemon would answer.
+    pub(crate) fn daemon(message: impl std::fmt::Display) -> Self {
+        Self::bare(format!("{DAEMON}{message}"), 1)
+    }
+
+    /// Puts what was tried before the reason, behind docker's prefix.
+    #[must_use]
+    pub(crate) fn within(mut self, tried: &str) -> Self {
+        if let Some(line) = self.lines.first_mut() {
+            let reason = line.strip_prefix(DAEMON).unwrap_or(line);
+            *line = format!("{DAEMON}{tried}: {reason}");
+        }
+        self
+    }
+
+    /// As [`CliError::code`], but help stays a success.
+    #[must_use]
+    pub(crate) fn code_unless_help(self, code: u8) -> Self {
+        if self.code == 0 { self } else { self.code(code) }
+    }
+
     /// As it is with another exit code.
     #[must_use]
     pub(crate) fn code(mut self, code: u8) -> Self {
         self.code = code;
-        self
-    }
-
-    /// Without `corten: ` in front, as docker has it everywhere but in run.
-    #[must_use]
-    pub(crate) fn bare(mut self) -> Self {
-        self.bare = true;
         self
     }
 
@@ -76,6 +95,23 @@ impl CliError {
     }
 }
 
+/// docker's prefix for what its daemon answers: scripts match on the line as a whole.
+const DAEMON: &str = "Error response from daemon: ";
+
+impl CliError {
+    /// The exit code of a failure of the engine's.
+    pub(crate) fn code_of(error: &Error) -> u8 {
+        exit_code(error.kind())
+    }
+
+    /// Puts `corten: ` in front of what the daemon would answer, as run does.
+    #[must_use]
+    pub(crate) fn prefixed(mut self) -> Self {
+        self.bare &= !self.lines.first().is_some_and(|line| line.starts_with(DAEMON));
+        self
+    }
+}
+
 /// The one table from the domain's kinds to exit codes of commands other than run.
 fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
@@ -86,23 +122,11 @@ fn exit_code(kind: ErrorKind) -> u8 {
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
-        // docker's client says this itself, before it asks a registry.
-        let own_words = error.kind() == ErrorKind::ImageMissing;
-        let mut lines = match own_words {
-            true => vec![error.to_string()],
-            false => vec![format!("{}", DaemonWords(&error))],
-        };
+        // docker's client says this one itself, before it asks a registry.
+        let said_by = if error.kind() == ErrorKind::ImageMissing { "" } else { DAEMON };
+        let mut lines = vec![format!("{said_by}{error}")];
         lines.extend(error.hints().iter().map(|hint| format!("hint: {hint}")));
-        Self { lines, code: exit_code(error.kind()), bare: own_words }
-    }
-}
-
-/// docker's prefix for what its daemon answers: scripts match on the line as a whole.
-struct DaemonWords<'a>(&'a Error);
-
-impl std::fmt::Display for DaemonWords<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Error response from daemon: {}", self.0)
+        Self { lines, code: exit_code(error.kind()), bare: true }
     }
 }
 

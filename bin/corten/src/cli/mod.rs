@@ -65,6 +65,22 @@ const fn starting(names: &'static [&'static str], about: &'static str, run: Run)
 /// Commands as docker groups them; a group of one name is a command by itself.
 const COMMANDS: &[Command] = &[
     starting(&["run"], "Create and run a new container from an image", containers::run::run),
+    starting(&["start"], "Start one or more stopped containers", containers::start::run),
+    command(&["create"], "Create a new container", containers::create::run),
+    command(&["exec"], "Execute a command in a running container", containers::exec::run),
+    command(
+        &["attach"],
+        "Attach local standard input, output, and error streams to a running container",
+        containers::attach::run,
+    ),
+    command(&["stop"], "Stop one or more running containers", containers::stop::run),
+    command(&["kill"], "Kill one or more running containers", containers::kill::run),
+    command(
+        &["wait"],
+        "Block until one or more containers stop, then print their exit codes",
+        containers::wait::run,
+    ),
+    command(&["rm"], "Remove one or more containers", containers::rm::run),
     command(&["images"], "List images", images::list::run),
     command(
         &["import"],
@@ -133,9 +149,7 @@ pub(crate) fn main() -> ExitCode {
     let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
-        // docker puts its name before the errors of run, and before no others.
-        Err(error) if command.names.contains(&"run") => error.report(&mut context.ui),
-        Err(error) => error.bare().report(&mut context.ui),
+        Err(error) => error.report(&mut context.ui),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
 mod mounts;
-mod process;
+mod process_record;
 
 use corten_monitor::exits;
 use corten_spec::Platform;
 use corten_store::Image;
 use corten_store::containers::{Claim, NameOwner};
 use corten_store::lock::Lock;
-use corten_sys::{clock, fs, signal};
+use corten_sys::{clock, fs, process, signal};
 
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
@@ -43,10 +43,10 @@ pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, E
     Ok(record)
 }
 
-/// Finds the image and returns it with the images lock. A built-in one comes into the store by this.
+/// Finds the image and returns it with the images lock, shared with other creations. A built-in one comes into the store by this.
 fn resolve(engine: &Engine, name: &str) -> Result<(Image, Lock), Error> {
     let store = engine.store();
-    let lock = store.lock_images()?;
+    let lock = store.share_images()?;
     match store.resolve_image(name) {
         Err(error) if images::is_not_found(&error) => {
             // Importing takes the lock itself.
@@ -54,7 +54,7 @@ fn resolve(engine: &Engine, name: &str) -> Result<(Image, Lock), Error> {
             if !builtin::provide(engine, name)? {
                 return Err(images::missing(name));
             }
-            let lock = store.lock_images()?;
+            let lock = store.share_images()?;
             Ok((store.resolve_image(name)?, lock))
         }
         found => Ok((found?, lock)),
@@ -69,7 +69,7 @@ fn compose(
     name: String,
 ) -> Result<ContainerRecord, Error> {
     let id = undo.id.clone();
-    let process = process::compose(&spec, image, &id)?;
+    let process = process_record::compose(&spec, image, &id)?;
     let mounts = mounts::resolve(engine, &spec, image, &id, &mut undo.volumes)?;
     let hostname =
         match (&spec.hostname, spec.network == super::spec::NetworkMode::Host || spec.namespaces.uts_host) {
@@ -131,7 +131,8 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
 }
 
 fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String, Error> {
-    let owner = NameOwner { id: id.to_owned(), boot: engine.boot().to_owned() };
+    let creator = process::own_identity();
+    let owner = NameOwner { id: id.to_owned(), boot: engine.boot().to_owned(), creator };
     if let Some(name) = wanted {
         names::validate(name)?;
         return match claim(engine, name, &owner)? {
@@ -157,8 +158,8 @@ fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String,
 fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
     loop {
         let Claim::Held(holder) = engine.store().claim_name(name, owner)? else { return Ok(None) };
-        let gone_with_its_boot = holder.boot != engine.boot() && lookup::load(engine, &holder.id).is_err();
-        if !gone_with_its_boot {
+        let creating = holder.boot == engine.boot() && holder.creator.is_alive();
+        if creating || lookup::load(engine, &holder.id).is_ok() {
             return Ok(Some(holder));
         }
         engine.store().release_name(name, &holder.id)?;

@@ -1,27 +1,62 @@
 //! Containers: from what a user asks for to a running process and back.
 
+mod adopt;
 mod create;
+mod exec;
+pub mod inspect;
+pub mod list;
+pub mod logs;
 mod lookup;
 mod names;
 pub(crate) mod oci_spec;
+mod pattern;
 pub mod record;
+mod remove;
 mod seccomp_cache;
+pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;
+mod stop;
 mod wait;
 
-use corten_sys::SysError;
+use std::os::unix::net::UnixStream;
+
+use corten_store::lock::Lock;
+use corten_sys::{SysError, socket};
 
 pub use create::create;
+pub use exec::{ExecOptions, ExecProcess, exec};
 pub use lookup::{find, list, load};
 pub use record::ContainerRecord;
+pub use remove::{RemoveOptions, remove};
 pub use spec::ContainerSpec;
 pub use start::{StartOptions, start};
 pub use state::{ContainerState, Status};
+pub use stop::{StopOptions, kill, stop};
 pub use wait::{last_exit, signal_process, wait};
 
 use crate::{Engine, Error};
+
+/// Takes the container's lock; whoever changes what it is holds it. It goes with the directory.
+pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
+    Ok(Lock::exclusive(&record.directory(engine).join("lock"))?)
+}
+
+/// As [`lock`], or `None` where somebody has it.
+fn try_lock(engine: &Engine, record: &ContainerRecord) -> Result<Option<Lock>, Error> {
+    Ok(Lock::try_exclusive(&record.directory(engine).join("lock"))?)
+}
+
+/// Makes a container that was just created survive a power cut; a start does this by itself.
+pub fn make_durable(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    record.sync(engine)
+}
+
+/// Connects to the worker of a running container, as an attaching client.
+pub fn connect(engine: &Engine, record: &ContainerRecord) -> Result<UnixStream, Error> {
+    Ok(socket::connect(&engine.run_dir(&record.id).join(corten_monitor::state::SOCKET))?)
+}
 
 /// Removes what is left of a container that was to go with its end and has not started.
 pub fn forget(engine: &Engine, record: &ContainerRecord) {

@@ -4,7 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use corten_monitor::keeper::next_backoff_ms;
+use corten_monitor::state::RunState;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
+use corten_runtime::cgroups;
 use corten_runtime::launch::encode_init;
 use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
 use corten_sys::{Errno, fs};
@@ -36,6 +38,13 @@ pub fn start(
     keeper: Keeper,
     options: StartOptions,
 ) -> Result<Running, Error> {
+    // Before the lock, which recording the end of an earlier run takes.
+    state::read(engine, record)?;
+    let _guard = containers::lock(engine, record)?;
+    let current = state::read(engine, record)?;
+    if current.is_running() {
+        return Err(Error::conflict(format!("container {} is already running", record.id)));
+    }
     let prepared = prepare(engine, record, &options)?;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
@@ -114,7 +123,7 @@ fn join_targets(engine: &Engine, record: &ContainerRecord) -> Result<Joined, Err
     Ok(joined)
 }
 
-fn read_id_range(pid: i32) -> Result<IdRange, Error> {
+pub(super) fn read_id_range(pid: i32) -> Result<IdRange, Error> {
     let text = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
     let mut fields = text.split_whitespace().skip(1).map(str::parse);
     match (fields.next(), fields.next()) {
@@ -144,7 +153,6 @@ fn build(
             writable: Some(directory.join("rw")),
             volatile: record.spec.auto_remove,
         },
-        staging: run_dir.clone(),
         join: joined.namespaces,
         user: record.process.user.clone(),
         groups: record.spec.groups.clone(),
@@ -158,43 +166,75 @@ fn build(
             .collect(),
     };
     let plan = Plan::new(&spec, input).map_err(|error| Error::invalid(crate::error::with_causes(&error)))?;
-    let parent = record.spec.cgroup_parent.clone().unwrap_or_else(|| "corten".to_owned());
     let cgroup = CgroupOrder {
         layout: facts.cgroups.clone(),
-        parent,
+        parent: cgroup_parent(record).to_owned(),
         id: record.id.clone(),
         resources: oci_spec::resources::of(record)?,
     };
     let last = exits::read(&state::exits_path(engine, record))?;
     let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
     let order = Order {
-        id: record.id.clone(),
-        exits: state::exits_path(engine, record),
-        terminal: record.spec.tty,
-        stdin: record.spec.stdin,
-        stdin_once: record.spec.stdin_once,
-        volatile: record.spec.auto_remove,
         client: options.client.is_some(),
         owner: plan.launch.owner,
-        log: log_order(record, &directory),
-        restart: restart_policy(record.spec.restart),
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
-        clean: to_json(&clean_blob(engine, record, &cgroup, &ids.claims)),
-        run_dir,
+        clean: to_json(&clean_blob(engine, record, &ids.claims)),
+        ..base_order(engine, record)
     };
     Ok((order, cgroup))
 }
 
-fn clean_blob(
+/// What a keeper needs that takes over the current run.
+pub(super) fn adoption_order(
     engine: &Engine,
     record: &ContainerRecord,
-    cgroup: &CgroupOrder,
-    claims: &[PathBuf],
-) -> CleanBlob {
+    run: &RunState,
+) -> Result<Order, Error> {
+    let claims = id_range::claims_of(engine, &record.id)?;
+    let host_ids = record.spec.host_ids().is_some();
+    // A container that has ended has no mapping any more, and needs none.
+    let base = if host_ids { 0 } else { read_id_range(run.init.pid).map_or(0, |range| range.base) };
+    Ok(Order {
+        restarts: run.restarts,
+        backoff_ms: run.backoff_ms,
+        generation: run.generation,
+        owner: (base, base),
+        adopt: Some(run.clone()),
+        clean: to_json(&clean_blob(engine, record, &claims)),
+        ..base_order(engine, record)
+    })
+}
+
+/// What every order of a container says.
+fn base_order(engine: &Engine, record: &ContainerRecord) -> Order {
+    Order {
+        id: record.id.clone(),
+        run_dir: engine.run_dir(&record.id),
+        exits: state::exits_path(engine, record),
+        terminal: record.spec.tty,
+        stdin: record.spec.stdin,
+        stdin_once: record.spec.stdin_once,
+        volatile: record.spec.auto_remove,
+        log: log_order(record, &record.directory(engine)),
+        restart: restart_policy(record.spec.restart),
+        ..Order::default()
+    }
+}
+
+fn cgroup_parent(record: &ContainerRecord) -> &str {
+    record.spec.cgroup_parent.as_deref().unwrap_or(cgroups::DEFAULT_PARENT)
+}
+
+/// The container's cgroup below each mount.
+pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
+    format!("{}/{}", cgroup_parent(record).trim_matches('/'), record.id)
+}
+
+fn clean_blob(engine: &Engine, record: &ContainerRecord, claims: &[PathBuf]) -> CleanBlob {
     let remove = record.spec.auto_remove.then(|| RemoveBlob {
         name: record.name.clone(),
         directory: record.directory(engine),
@@ -203,7 +243,7 @@ fn clean_blob(
     CleanBlob {
         root: engine.config().root.clone(),
         run_root: engine.config().run_root.clone(),
-        cgroup: format!("{}/{}", cgroup.parent.trim_matches('/'), cgroup.id),
+        cgroup: cgroup_path(record),
         id_claims: claims.to_vec(),
         remove,
     }

@@ -83,8 +83,6 @@ pub struct LaunchPlan {
 /// What is done inside, by init.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct InitPlan {
-    /// An existing directory on which the root is put together, in init's own mount namespace.
-    pub staging: PathBuf,
     pub lowers: usize,
     pub writable: bool,
     pub volatile: bool,
@@ -168,7 +166,6 @@ pub enum PlanError {
 #[derive(Debug, Clone, Default)]
 pub struct PlanInput {
     pub rootfs: RootfsSource,
-    pub staging: PathBuf,
     /// Namespaces of other containers to join, by a pid that lives in them.
     pub join: Vec<(NamespaceKind, i32)>,
     pub user: String,
@@ -213,7 +210,6 @@ impl Plan {
         }
         let devices = spec.linux.devices.iter().map(device_step).collect();
         let init = InitPlan {
-            staging: input.staging,
             lowers,
             writable,
             volatile: input.rootfs.volatile,

@@ -1,8 +1,17 @@
 //! Container commands, one file each.
 
-pub(crate) mod keys;
+pub(crate) mod attach;
+pub(crate) mod create;
+pub(crate) mod exec;
+mod keys;
+pub(crate) mod kill;
+pub(crate) mod rm;
 pub(crate) mod run;
-pub(crate) mod session;
+mod session;
+pub(crate) mod start;
+pub(crate) mod stop;
+mod targets;
+pub(crate) mod wait;
 
 use corten_engine::containers::{self, StartOptions};
 use corten_engine::launch::Keeper;

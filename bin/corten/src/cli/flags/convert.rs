@@ -46,7 +46,10 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         name: flags.name.as_ref().map(|name| name.trim_start_matches('/').to_owned()),
         command: command.to_vec(),
         entrypoint,
-        env: environment(settings, flags)?,
+        env: proxies(settings)
+            .into_iter()
+            .chain(read_environment(settings, &flags.env_file, &flags.env)?)
+            .collect(),
         user: flags.user.clone(),
         groups: flags.group_add.clone(),
         workdir: flags.workdir.clone(),
@@ -94,10 +97,14 @@ fn check_pull(policy: &str) -> Result<(), String> {
     }
 }
 
-/// Proxies of the client configuration, env files, then `-e`; a later entry wins in the engine.
-fn environment(settings: &Settings, flags: &ContainerFlags) -> Result<Vec<String>, String> {
-    let mut env = proxies(settings);
-    for path in &flags.env_file {
+/// Env files, then `-e`; a later entry wins in the engine.
+pub(crate) fn read_environment(
+    settings: &Settings,
+    files: &[String],
+    entries: &[String],
+) -> Result<Vec<String>, String> {
+    let mut env = Vec::new();
+    for path in files {
         let path = settings.directory.join(path);
         let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
         for line in text.trim_start_matches('\u{feff}').lines() {
@@ -114,7 +121,7 @@ fn environment(settings: &Settings, flags: &ContainerFlags) -> Result<Vec<String
             env.extend(client_environment(line));
         }
     }
-    for entry in &flags.env {
+    for entry in entries {
         if entry.starts_with('=') || entry.is_empty() {
             return Err(format!("invalid environment variable: {entry}"));
         }
@@ -124,7 +131,7 @@ fn environment(settings: &Settings, flags: &ContainerFlags) -> Result<Vec<String
 }
 
 /// An entry without a value takes the caller's, or unsets the name where the caller has none.
-pub(crate) fn client_environment(entry: &str) -> Option<String> {
+fn client_environment(entry: &str) -> Option<String> {
     if entry.contains('=') {
         return Some(entry.to_owned());
     }

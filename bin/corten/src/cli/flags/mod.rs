@@ -11,8 +11,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 pub(crate) use args::{AttachFlags, ContainerFlags};
-pub(crate) use convert::{client_environment, to_spec};
-pub(crate) use values::parse_size;
+pub(crate) use convert::{read_environment, to_spec};
 
 use super::CliError;
 

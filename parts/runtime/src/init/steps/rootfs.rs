@@ -12,13 +12,14 @@ use super::super::Handed;
 use crate::launch::StartFailure;
 use crate::plan::{InitPlan, Propagation as Planned};
 
-/// Puts the root together below the staging directory and opens it.
+/// Puts the root together on a tmpfs of its own and opens it.
 ///
 /// The overlay's options are relative names, so a container sees no path of the host in its mountinfo.
 pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFailure> {
     mount::set_propagation("/", Propagation::Private)?;
     let staging = mount::new_filesystem("tmpfs", &[("mode", Some("0700"))], MountAttrFlags::empty())?;
-    let onto = Dir::open(&plan.staging)?;
+    // Any directory that every id may search will do. Not `/`: leaving it would then take off only the tmpfs.
+    let onto = Dir::open("/proc")?;
     mount::attach(&staging, &onto, "staging")?;
     rustix::process::fchdir(&staging).map_err(|errno| SysError::new("chdir", "staging", errno))?;
 

@@ -1,0 +1,33 @@
+//! `corten rm`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use corten_engine::containers::{self, RemoveOptions};
+
+use super::targets;
+use crate::cli::flags;
+use crate::cli::{CliError, Context};
+
+#[derive(Debug, Args)]
+struct RmArgs {
+    /// Force the removal of a running container (uses SIGKILL)
+    #[arg(short, long)]
+    force: bool,
+    /// Remove anonymous volumes associated with the container
+    #[arg(short, long)]
+    volumes: bool,
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+}
+
+pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
+    let args: RmArgs = flags::parse("corten rm", "Remove one or more containers", arguments)
+        .map_err(|error| error.code_unless_help(1))?;
+    targets::require(&args.names, "corten rm")?;
+    let options = RemoveOptions { force: args.force, volumes: args.volumes };
+    targets::each(context, &args.names, |_, engine, record| {
+        containers::remove(engine, record, options)?;
+        Ok(None)
+    })
+}

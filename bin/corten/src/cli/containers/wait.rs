@@ -1,0 +1,26 @@
+//! `corten wait`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use corten_engine::containers;
+
+use super::targets;
+use crate::cli::flags;
+use crate::cli::{CliError, Context};
+
+#[derive(Debug, Args)]
+struct WaitArgs {
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+}
+
+pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
+    let about = "Block until one or more containers stop, then print their exit codes";
+    let args: WaitArgs =
+        flags::parse("corten wait", about, arguments).map_err(|error| error.code_unless_help(1))?;
+    targets::require(&args.names, "corten wait")?;
+    targets::each(context, &args.names, |_, engine, record| {
+        Ok(Some(containers::wait(engine, record)?.to_string()))
+    })
+}

@@ -1,0 +1,169 @@
+//! A further process in a running container.
+
+use std::os::fd::OwnedFd;
+
+use corten_runtime::capabilities::CapSet;
+use corten_runtime::cgroups::Cgroup;
+use corten_runtime::exec::{Target, launch};
+use corten_runtime::launch::Launched;
+use corten_runtime::plan::ProcessPlan;
+use corten_sys::SysError;
+use corten_sys::process::{self, Exit, namespace};
+use rustix::fs::{Gid, Uid};
+
+use super::record::ContainerRecord;
+use super::spec::{NetworkMode, Share};
+use super::{oci_spec, seccomp_cache, start, state};
+use crate::host::HostFacts;
+use crate::{Engine, Error};
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    pub args: Vec<String>,
+    /// `NAME=value`, over the container's.
+    pub env: Vec<String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub tty: bool,
+    /// The process reads what the caller writes; otherwise its input is empty.
+    pub stdin: bool,
+    pub privileged: bool,
+}
+
+/// A process that was executed in a container, a child of the caller.
+#[derive(Debug)]
+pub struct ExecProcess {
+    launched: Launched,
+    /// With a terminal, its master; else absent.
+    pub terminal: Option<OwnedFd>,
+    /// Without a terminal: the writing end of its input, where it has one.
+    pub stdin: Option<OwnedFd>,
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
+impl ExecProcess {
+    /// Becomes readable when the process has ended.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.launched.pidfd
+    }
+
+    /// Waits for its end and reaps it.
+    pub fn wait(&self) -> Result<Exit, Error> {
+        Ok(process::wait(&self.launched.pidfd)?)
+    }
+}
+
+/// Executes a process in a running container; returns when it has become the command.
+///
+/// The caller has one thread and stays its parent.
+pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) -> Result<ExecProcess, Error> {
+    let not_running = || Error::conflict(format!("container {} is not running", record.id));
+    let current = state::read(engine, record)?;
+    let run = current.run.as_ref().filter(|_| current.is_running()).ok_or_else(not_running)?;
+    let init = run.init.open().ok_or_else(not_running)?;
+    let facts = HostFacts::read()?;
+    let fail = |error: corten_runtime::cgroups::CgroupError| Error::from_cause(&error);
+    let cgroup = Cgroup::open(facts.cgroups.clone(), &start::cgroup_path(record)).map_err(fail)?;
+    let target = Target {
+        pidfd: init,
+        namespaces: namespaces(record),
+        cgroup_tasks: cgroup.tasks_files().map_err(fail)?,
+        cgroup: cgroup.dir_fd().map_err(fail)?,
+    };
+    let seccomp =
+        if options.privileged { Vec::new() } else { seccomp_cache::program(engine, record, &facts)? };
+    let (fifos, mut ends) = stdio(options)?;
+    if record.spec.host_ids().is_none() {
+        give_to_container(&fifos, start::read_id_range(run.init.pid)?.base)?;
+    }
+    let launched = launch(&target, &plan(record, options)?, &seccomp, fifos)?;
+    ends.terminal = launched.wait_exec()?;
+    let Ends { terminal, stdin, stdout, stderr } = ends;
+    Ok(ExecProcess { launched, terminal, stdin, stdout, stderr })
+}
+
+#[derive(Default)]
+struct Ends {
+    terminal: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+fn stdio(options: &ExecOptions) -> Result<(Vec<OwnedFd>, Ends), Error> {
+    if options.tty {
+        return Ok((Vec::new(), Ends::default()));
+    }
+    let pipe = || {
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| SysError::new("pipe", "", errno))
+    };
+    let (stdin, write) = pipe()?;
+    let (stdout, out) = pipe()?;
+    let (stderr, err) = pipe()?;
+    // Without -i the writing end is dropped here: the process reads end of file.
+    let ends = Ends {
+        terminal: None,
+        stdin: options.stdin.then_some(write),
+        stdout: Some(stdout),
+        stderr: Some(stderr),
+    };
+    Ok((vec![stdin, out, err], ends))
+}
+
+/// The pipes belong to the container's root, who may then hand them to the user.
+fn give_to_container(fifos: &[OwnedFd], base: u32) -> Result<(), SysError> {
+    for fifo in fifos {
+        rustix::fs::fchown(fifo, Some(Uid::from_raw(base)), Some(Gid::from_raw(base)))
+            .map_err(|errno| SysError::new("chown", "pipe", errno))?;
+    }
+    Ok(())
+}
+
+/// The namespaces that the container does not share with the host.
+fn namespaces(record: &ContainerRecord) -> u64 {
+    let modes = &record.spec.namespaces;
+    let mut flags = namespace::MOUNT;
+    let mut set = |flag: u64, on: bool| flags |= if on { flag } else { 0 };
+    set(namespace::USER, record.spec.host_ids().is_none());
+    set(namespace::PID, modes.pid != Share::Host);
+    set(namespace::IPC, modes.ipc != Share::Host);
+    set(namespace::UTS, !modes.uts_host);
+    set(namespace::NETWORK, record.spec.network != NetworkMode::Host);
+    set(namespace::CGROUP, !modes.cgroup_host);
+    flags
+}
+
+fn plan(record: &ContainerRecord, options: &ExecOptions) -> Result<ProcessPlan, Error> {
+    let capabilities =
+        if options.privileged { CapSet::bounding() } else { oci_spec::bounding_set(&record.spec)? };
+    let mut env = record.process.env.clone();
+    if options.tty && !env.iter().any(|entry| entry.starts_with("TERM=")) {
+        env.push("TERM=xterm".to_owned());
+    }
+    for entry in &options.env {
+        let name = entry.split('=').next();
+        env.retain(|other| other.split('=').next() != name);
+        if entry.contains('=') {
+            env.push(entry.clone());
+        }
+    }
+    let workdir = options.workdir.clone().unwrap_or_else(|| record.process.workdir.clone());
+    if !workdir.starts_with('/') {
+        return Err(Error::invalid(format!("Cwd must be an absolute path: {workdir}")));
+    }
+    Ok(ProcessPlan {
+        args: options.args.clone(),
+        env,
+        cwd: workdir,
+        user: options.user.clone().unwrap_or_else(|| record.process.user.clone()),
+        groups: record.spec.groups.clone(),
+        bounding: capabilities,
+        effective: capabilities,
+        no_new_privileges: record.spec.security.no_new_privileges,
+        terminal: options.tty,
+        reaper: false,
+    })
+}

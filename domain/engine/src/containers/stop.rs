@@ -1,0 +1,115 @@
+//! Ending containers: stop and kill.
+
+use std::time::Duration;
+
+use corten_monitor::state::{self as run_state, RunState};
+use corten_sys::{clock, fs, process};
+
+use super::record::ContainerRecord;
+use super::spec::Restart;
+use super::state::{self, Status};
+use crate::error::{Error, ErrorKind};
+use crate::{Engine, launch};
+
+const KILL: i32 = 9;
+const TERM: i32 = 15;
+
+/// docker's time between the stop signal and the kill.
+const DEFAULT_TIMEOUT: i64 = 10;
+
+/// How a stop is made.
+#[derive(Debug, Clone, Default)]
+pub struct StopOptions {
+    /// Instead of the container's stop signal.
+    pub signal: Option<i32>,
+    /// Seconds until the kill; negative waits for ever.
+    pub timeout: Option<i64>,
+}
+
+/// Stops a container and waits until its end is recorded. One that does not run is stopped already.
+///
+/// Holds no lock while it waits: the marker in the run directory keeps the restart policy from acting.
+pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) -> Result<(), Error> {
+    let current = state::read(engine, record)?;
+    let Some(run) = current.run else { return Ok(()) };
+    mark_stopping(engine, record)?;
+    if current.status == Status::Restarting {
+        return cancel_restart(&run);
+    }
+    let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+    let Some(init) = run.init.open() else { return state::wait_for_end(engine, &record.id) };
+    process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
+    let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
+    if !clock::wait_readable(&init, patience)? {
+        process::send_signal(&init, KILL)?;
+        clock::wait_readable(&init, None)?;
+    }
+    state::wait_for_end(engine, &record.id)
+}
+
+/// Sends a signal to a running container's first process.
+///
+/// SIGKILL and the container's own stop signal count as the user's wish that it end: no restart follows.
+pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<(), Error> {
+    let current = state::read(engine, record)?;
+    let init = current.run.as_ref().filter(|_| current.is_running()).and_then(|run| run.init.open());
+    let Some(init) = init else {
+        return Err(Error::conflict(format!("container {} is not running", record.id)));
+    };
+    if signal == KILL || signal == record.stop_signal {
+        mark_stopping(engine, record)?;
+    }
+    process::send_signal(&init, signal)?;
+    Ok(())
+}
+
+/// Kills a container, whatever its state, and waits until everything it had is given back.
+pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    let current = state::read(engine, record)?;
+    let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
+    mark_stopping(engine, record)?;
+    if current.status == Status::Restarting {
+        return cancel_restart(&run);
+    }
+    if let Some(init) = run.init.open() {
+        process::send_signal(&init, KILL)?;
+        clock::wait_readable(&init, None)?;
+    }
+    state::wait_for_end(engine, &record.id)?;
+    wait_for_keeper(&run)
+}
+
+/// A keeper that is just cleaning up has its run directory until it is done.
+fn wait_for_clean_up(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(run) => wait_for_keeper(&run),
+        None => Ok(()),
+    }
+}
+
+fn cancel_restart(run: &RunState) -> Result<(), Error> {
+    if let Some(keeper) = run.keeper.open() {
+        process::send_signal(&keeper, TERM)?;
+    }
+    wait_for_keeper(run)
+}
+
+fn wait_for_keeper(run: &RunState) -> Result<(), Error> {
+    if state::wait_for_keeper(run, launch::PATIENCE)? {
+        return Ok(());
+    }
+    let message =
+        format!("keeper {} has not cleaned up within {} s", run.keeper.pid, launch::PATIENCE.as_secs());
+    Err(Error::new(ErrorKind::Unavailable, message))
+}
+
+/// Tells the keeper, and the next boot, that the user wants the container to stay stopped.
+fn mark_stopping(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    let marker = engine.run_dir(&record.id).join(run_state::STOPPING);
+    // A run directory that is gone belongs to a container that has ended.
+    fs::absent_is_none(fs::write_atomic(marker, b""))?;
+    if record.spec.restart != Restart::No && !record.stopped_by_user {
+        ContainerRecord { stopped_by_user: true, ..record.clone() }.save(engine)?;
+    }
+    Ok(())
+}
