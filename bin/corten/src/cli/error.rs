@@ -41,6 +41,11 @@ impl CliError {
         Self { lines: vec![message.into()], code, bare: true }
     }
 
+    /// As [`CliError::bare`], for a failure that says itself what was tried.
+    pub(crate) fn plain(error: impl std::fmt::Display) -> Self {
+        Self::bare(error.to_string(), 1)
+    }
+
     /// What docker's daemon would answer.
     pub(crate) fn daemon(message: impl std::fmt::Display) -> Self {
         Self::bare(format!("{DAEMON}{message}"), 1)

@@ -87,6 +87,12 @@ const COMMANDS: &[Command] = &[
         "Import the contents from a tarball to create a filesystem image",
         images::import::run,
     ),
+    command(&["load"], "Load an image from a tar archive or STDIN", images::load::run),
+    command(
+        &["save"],
+        "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        images::save::run,
+    ),
     command(&["rmi"], "Remove one or more images", images::rmi::run),
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
 ];

@@ -102,8 +102,11 @@ pub fn save(engine: &Engine, items: &[SaveItem], output: &mut dyn Write) -> Resu
 
 /// Gives an image another name.
 pub fn tag(engine: &Engine, source: &str, target: &str) -> Result<(), Error> {
-    let target = Reference::parse(target)
-        .map_err(|error| Error::invalid(format!("\"{target}\" is not a valid repository/tag: {error}")))?;
+    let target = Reference::parse(target).map_err(|error| {
+        Error::invalid(format!(
+            "Error parsing reference: \"{target}\" is not a valid repository/tag: {error}"
+        ))
+    })?;
     if target.digest().is_some() {
         return Err(Error::invalid("refusing to create a tag with a digest reference"));
     }

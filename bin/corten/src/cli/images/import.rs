@@ -5,6 +5,7 @@ use std::io::Read;
 
 use clap::Args;
 use corten_engine::images::{self, ImportOptions};
+use corten_spec::Reference;
 use corten_sys::fs;
 
 use crate::cli::flags::{self, Arity};
@@ -38,21 +39,26 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         let text = format!(
             "import {source}: fetching from a URL is not supported: download it, or pipe it into `{NAME} -`"
         );
-        return Err(CliError::new(text, 1));
+        return Err(CliError::bare(text, 1));
+    }
+    let reference = words.next().filter(|reference| !reference.is_empty());
+    if let Some(text) = &reference {
+        Reference::parse(text).map_err(CliError::plain)?;
     }
     let engine = context.engine()?;
     let mut input: Box<dyn Read + Send> = match source.as_str() {
         "-" => Box::new(std::io::stdin()),
-        path => Box::new(fs::open(context.settings.directory.join(path))?),
+        path => Box::new(fs::open(context.settings.directory.join(path)).map_err(CliError::plain)?),
     };
     let options = ImportOptions {
         changes: args.change,
+        // docker's words, whatever the source.
         message: args
             .message
             .filter(|message| !message.is_empty())
-            .unwrap_or_else(|| format!("Imported from {source}")),
+            .unwrap_or_else(|| "Imported from -".to_owned()),
         platform: args.platform.or_else(|| context.settings.platform.clone()),
-        reference: words.next().filter(|reference| !reference.is_empty()),
+        reference,
     };
     let id = images::import(&engine, &mut *input, &options)?;
     context.ui.line(id.to_string());

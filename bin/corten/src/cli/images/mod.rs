@@ -2,5 +2,7 @@
 
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod load;
 pub(crate) mod rmi;
+pub(crate) mod save;
 pub(crate) mod tag;

@@ -31,7 +31,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     flags::check_count(NAME, "[OPTIONS] IMAGE [IMAGE...]", Arity::AtLeast(1), &args.words)?;
     if !args.platform.is_empty() {
         let text = "--platform: every image here has one platform; name the image by its ID instead";
-        return Err(CliError::new(text, 1));
+        return Err(CliError::bare(text, 1));
     }
     let engine = context.engine()?;
     let mut failures = Vec::new();
