@@ -3,6 +3,10 @@
 mod containers;
 mod error;
 mod flags;
+mod human;
+mod listing;
+mod moment;
+mod template;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -77,6 +81,8 @@ const COMMANDS: &[Command] = &[
         containers::wait::run,
     ),
     command(&["rm"], "Remove one or more containers", containers::rm::run),
+    command(&["ps"], "List containers", containers::ps::run),
+    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
 ];
 
 /// `corten GROUP COMMAND`: docker's management commands.
