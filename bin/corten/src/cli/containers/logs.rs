@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use corten_engine::containers;
 use corten_engine::containers::logs::{self, LogEntry, LogEvent, LogOptions, Stream};
 use corten_sys::clock;
@@ -14,10 +14,10 @@ use crate::ui::{Output, Ui};
 #[derive(Debug, Args)]
 struct LogsArgs {
     /// Show extra details provided to logs
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     details: bool,
     /// Follow log output
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     follow: bool,
     /// Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
@@ -26,7 +26,7 @@ struct LogsArgs {
     #[arg(short = 'n', long, value_name = "string", allow_hyphen_values = true, default_value = "all")]
     tail: String,
     /// Show timestamps
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     timestamps: bool,
     /// Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
@@ -42,7 +42,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let args: LogsArgs = flags::parse("corten logs", "Fetch the logs of a container", arguments)?;
     let [name] = args.names.as_slice() else {
         let text = "corten: 'corten logs' requires 1 argument\n\nUsage:  corten logs [OPTIONS] CONTAINER\n\n\
-                    See 'corten logs --help' for more information";
+                    Run 'corten logs --help' for more information";
         return Err(CliError::usage(text).code(1));
     };
     let options = options(&args)?;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use corten_engine::containers::list::{self, Filters, ListOptions, ListedContainer};
 use corten_engine::containers::record::MountRecord;
 use corten_engine::containers::spec::MountKind;
@@ -18,7 +18,7 @@ use crate::cli::{CliError, Context, flags, human};
 #[derive(Debug, Args)]
 struct PsArgs {
     /// Show all containers (default shows just running)
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     all: bool,
     /// Filter output based on conditions provided
     #[arg(short, long, value_name = "filter")]
@@ -30,16 +30,16 @@ struct PsArgs {
     #[arg(short = 'n', long, value_name = "int", allow_negative_numbers = true, default_value_t = -1)]
     last: i64,
     /// Show the latest created container (includes all states)
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     latest: bool,
     /// Don't truncate output
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     no_trunc: bool,
     /// Only display container IDs
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     quiet: bool,
     /// Display total file sizes
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     size: bool,
     #[arg(value_name = "ARG", hide = true)]
     words: Vec<String>,
@@ -65,13 +65,14 @@ const HEADERS: [(&str, &str); 15] = [
 
 const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n\
-                   state: {{.State}}\nstatus: {{.Status}}\nnames: {{.Names}}\nlabels: {{.Labels}}\nports: {{.Ports}}\n";
+                   state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\n\
+                   labels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let args: PsArgs = flags::parse("corten ps", "List containers", arguments)?;
     if !args.words.is_empty() {
         let text = "corten: 'corten ps' accepts no arguments\n\nUsage:  corten ps [OPTIONS]\n\n\
-                    See 'corten ps --help' for more information";
+                    Run 'corten ps --help' for more information";
         return Err(CliError::usage(text).code(1));
     }
     let format = match &args.format {
@@ -111,7 +112,8 @@ fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError>
     for filter in &args.filter {
         let Some((key, value)) = filter.split_once('=') else {
             return Err(CliError::usage(format!(
-                "invalid argument \"{filter}\" for \"-f, --filter\" flag: invalid filter '{filter}': expected name=value"
+                "invalid argument \"{filter}\" for \"-f, --filter\" flag: bad format of filter (expected name=value)\n\n\
+                 Usage:  corten ps [OPTIONS]\n\nRun 'corten ps --help' for more information"
             )));
         };
         filters.add(key.trim().to_ascii_lowercase().as_str(), value.trim())?;

@@ -128,10 +128,13 @@ fn mount(mount: &MountRecord) -> Option<Value> {
         MountKind::Tmpfs { .. } => return None,
         MountKind::Bind { propagation, .. } => {
             value["Type"] = "bind".into();
+            value["Mode"] = if mount.read_only { "ro" } else { "" }.into();
             value["Propagation"] = propagation.as_deref().unwrap_or("rprivate").into();
         }
         MountKind::Volume { name, .. } => {
             value["Type"] = "volume".into();
+            // docker's own word for a volume that any container may use.
+            value["Mode"] = if mount.read_only { "ro" } else { "z" }.into();
             value["Name"] = name.as_deref().into();
             value["Driver"] = "local".into();
         }
