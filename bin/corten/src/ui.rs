@@ -2,6 +2,15 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// stdout
+    Data,
+    /// stderr
+    Other,
+}
+
 /// The two output streams.
 #[derive(Debug)]
 pub(crate) struct Ui {
@@ -22,6 +31,18 @@ impl Ui {
     /// Data as it is. A reader that has gone away is no failure of the command's.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.out.write_all(bytes).unwrap_or_default();
+    }
+
+    /// Bytes as they are, pushed out at once. Fails where their reader has gone away, for a command that would
+    /// go on for nobody.
+    pub(crate) fn deliver(&mut self, to: Output, bytes: &[u8]) -> io::Result<()> {
+        match to {
+            Output::Data => self.out.write_all(bytes).and_then(|()| self.out.flush()),
+            Output::Other => {
+                self.out.flush()?;
+                io::stderr().write_all(bytes)
+            }
+        }
     }
 
     /// Pushes the data out.

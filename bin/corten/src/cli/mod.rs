@@ -6,6 +6,7 @@ mod flags;
 mod human;
 mod images;
 mod listing;
+mod moment;
 mod template;
 
 use std::ffi::OsString;
@@ -81,6 +82,8 @@ const COMMANDS: &[Command] = &[
         containers::wait::run,
     ),
     command(&["rm"], "Remove one or more containers", containers::rm::run),
+    command(&["ps"], "List containers", containers::ps::run),
+    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
     command(&["images"], "List images", images::list::run),
     command(
         &["import"],
