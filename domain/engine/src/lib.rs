@@ -7,6 +7,7 @@ pub mod containers;
 pub mod error;
 pub mod host;
 mod id_range;
+pub mod images;
 pub mod launch;
 pub mod volumes;
 
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use corten_store::Store;
 use corten_sys::{clock, fs, process};
 
+pub use corten_store::Image;
 pub use error::{Error, ErrorKind};
 use host::HostFacts;
 
