@@ -105,8 +105,11 @@ const COMMANDS: &[Command] = &[
     command(&["info"], "Display system-wide information", system::info::run),
 ];
 
+/// A group's name, its line of help, and its members with the commands they stand for.
+type Group = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// `corten GROUP COMMAND`: docker's management commands.
-const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
+const GROUPS: &[Group] = &[
     (
         "container",
         "Manage containers",

@@ -32,9 +32,9 @@ pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, E
     let directory = record.directory(engine);
     undo.directory = Some(directory.clone());
     engine.store().create_container_dir(&directory)?;
-    let exits_path = state::exits_path(engine, &record);
-    exits::preallocate(&exits_path)?;
     if !record.spec.auto_remove {
+        let exits_path = state::exits_path(engine, &record);
+        exits::preallocate(&exits_path)?;
         fs::sync_file(&exits_path)?;
     }
     record.save(engine)?;
