@@ -60,25 +60,6 @@ impl Ui {
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }
-
-    /// Rows under a header, columns three spaces apart as docker has them.
-    pub(crate) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([header.get(column).map_or(0, |title| title.len())]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..header.len()).map(width).collect();
-        let titles = header.iter().map(|&title| title.to_owned()).collect();
-        for row in [titles].iter().chain(rows) {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width + 3 - cell.chars().count()));
-            }
-            // docker's tabwriter pads the last column of the header row too, and only there: scripts trim it.
-            self.line(line.trim_end());
-        }
-    }
 }
 
 impl Drop for Ui {

@@ -1,6 +1,7 @@
 //! The protocol between a worker and an attached client: frames of a kind byte, a length and data.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub enum Kind {
     Stdin,
     /// Client → worker: rows and columns, 16 bits each.
     Resize,
+    /// New keeper → worker whose keeper died: leave, after handing over the terminal.
+    Leave,
     /// Worker → client.
     Stdout,
     Stderr,
@@ -57,6 +60,7 @@ impl Kind {
             Self::Hello => b'h',
             Self::Stdin => b'i',
             Self::Resize => b'r',
+            Self::Leave => b'q',
             Self::Stdout => b'o',
             Self::Stderr => b'e',
             Self::LogGrew => b'l',
@@ -68,6 +72,7 @@ impl Kind {
             b'h' => Self::Hello,
             b'i' => Self::Stdin,
             b'r' => Self::Resize,
+            b'q' => Self::Leave,
             b'o' => Self::Stdout,
             b'e' => Self::Stderr,
             b'l' => Self::LogGrew,
@@ -82,10 +87,13 @@ pub(crate) fn header(kind: Kind, length: usize) -> [u8; 5] {
     [kind.to_byte(), a, b, c, d]
 }
 
-/// Splits the first whole frame off `bytes`: its kind, its data and its length with the header.
+/// A frame's kind, its data and its length with the header.
+type Frame<'a> = (Kind, &'a [u8], usize);
+
+/// Splits the first whole frame off `bytes`.
 ///
 /// `Ok(None)` where more bytes are needed, `Err` where the stream is no frame stream.
-pub(crate) fn split(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, ()> {
+pub(crate) fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, ()> {
     let Some((&[kind, a, b, c, d], rest)) = bytes.split_first_chunk::<5>() else { return Ok(None) };
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
     let kind = Kind::from_byte(kind).filter(|_| length <= MAX_FRAME).ok_or(())?;
@@ -146,6 +154,17 @@ impl Client {
         let [a, b] = size.rows.to_le_bytes();
         let [c, d] = size.columns.to_le_bytes();
         self.send(Kind::Resize, &[a, b, c, d])
+    }
+
+    /// Asks the worker to leave; returns the terminal's master where it had one, once it has let go of everything.
+    pub(crate) fn dismiss(&self) -> Result<Option<OwnedFd>, SysError> {
+        self.send(Kind::Leave, &[])?;
+        let left = corten_sys::socket::receive(&self.socket)?;
+        let terminal = left.and_then(|message| message.fds.into_iter().next());
+        // Its end of the connection closes when it has exited.
+        let mut rest = [0_u8; 64];
+        while (&self.socket).read(&mut rest).is_ok_and(|length| length > 0) {}
+        Ok(terminal)
     }
 
     fn send(&self, kind: Kind, data: &[u8]) -> Result<(), SysError> {

@@ -1,16 +1,20 @@
 //! The keeper: parent of init. Waits for it, writes the exit record, tells the command that started it, and
 //! starts again where the policy says so.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::any::Any;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
 use corten_sys::{Errno, SysError, clock, fs, socket, title};
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::FlockOperation;
 
+use crate::attach::{Client, Want};
 use crate::exits::{self, ExitRecord};
 use crate::order::{Order, RestartPolicy};
 use crate::state::{self, RunState};
@@ -36,16 +40,57 @@ pub trait Launching {
     fn pidfd(&self) -> &OwnedFd;
     /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
+    /// Kills it and reaps it, before it has become the payload.
+    fn abandon(&self);
+    /// For the engine, which knows what it made.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+    /// How it ended; it has. `None` where nobody can know any more.
+    fn exit(&self) -> Result<Option<Exit>, SysError> {
+        process::wait(self.pidfd()).map(Some)
+    }
+}
+
+/// An init that another keeper cloned: not our child.
+struct Adopted {
+    init: Identity,
+    pidfd: OwnedFd,
+}
+
+impl Launching for Adopted {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.init.pid).unwrap_or(Pid::INIT)
+    }
+
+    fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
+        Ok(None)
+    }
+
+    fn abandon(&self) {}
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
+    fn exit(&self) -> Result<Option<Exit>, SysError> {
+        Ok(process::exit_of_stranger(&self.pidfd, self.init))
+    }
 }
 
 /// What the keeper leaves to the engine, which knows the runtime and the store.
 pub trait Hooks {
-    /// Clones init. `stdio` is the payload's side, `fds` what came with the order.
+    /// Clones an init that waits for its plan, as the engine's first word asks for it; opaque here.
+    fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure>;
+    /// Clones init, or goes on with the one cloned early. `stdio` is the payload's side, `fds` what came with the order.
     fn launch(
         &self,
         order: &Order,
         stdio: Vec<OwnedFd>,
         fds: Vec<OwnedFd>,
+        early: Option<Box<dyn Launching>>,
     ) -> Result<Box<dyn Launching>, Failure>;
     /// Says whether the kernel killed a process of the container for memory.
     fn oom_killed(&self, order: &Order) -> bool;
@@ -108,18 +153,49 @@ fn fs_none_on_reset(
     }
 }
 
+/// The first byte of a message to the keeper: a request for [`Hooks::clone_early`], or an order.
+const EARLY: u8 = b'e';
+const ORDER: u8 = b'o';
+
+/// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`].
+pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
+    socket::send(keeper, &[[EARLY].as_slice(), request].concat(), &[])
+}
+
+/// Sends the keeper its order with the descriptors that go with it.
+pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<(), SysError> {
+    socket::send(keeper, &[[ORDER].as_slice(), &order.encode()].concat(), fds)
+}
+
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
 ///
 /// Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
 /// to do: no order came, or the container has ended and is cleaned up.
 pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
     leave_the_caller(&parent)?;
-    let Some(message) = socket::receive(&parent)? else { return Ok(()) };
-    let Some(order) = Order::decode(&message.bytes) else { return Ok(()) };
+    let mut early: Option<Box<dyn Launching>> = None;
+    let (order, fds) = loop {
+        let message = socket::receive(&parent)?;
+        let word = message.as_ref().and_then(|message| message.bytes.split_first());
+        match word {
+            Some((&EARLY, request)) => early = hooks.clone_early(request).ok(),
+            Some((&ORDER, order)) => match Order::decode(order) {
+                Some(order) => break (order, message.map(|message| message.fds).unwrap_or_default()),
+                None => return Ok(()),
+            },
+            _ => {
+                // The command gave up: what it had already asked for goes with it.
+                if let Some(early) = early {
+                    early.abandon();
+                }
+                return Ok(());
+            }
+        }
+    };
     title::replace(&format!("corten keeper {}", order.id));
     process::become_subreaper()?;
     let mut keeper = Keeper { order, hooks, parent: Some(parent) };
-    keeper.keep(message.fds)
+    keeper.keep(fds, early)
 }
 
 /// Detaches from the terminal, the directory and the descriptors of the command.
@@ -131,7 +207,7 @@ fn leave_the_caller(parent: &UnixStream) -> Result<(), SysError> {
     }
     rustix::process::chdir("/").map_err(|errno| SysError::at("chdir", "/", errno))?;
     process::close_all_but(&[parent.as_fd()])?;
-    let null = fs::open_with("/dev/null", std::fs::OpenOptions::new().read(true).write(true))?;
+    let null = fs::open_with("/dev/null", OpenOptions::new().read(true).write(true))?;
     let failed = |errno| SysError::new("dup2", "/dev/null", errno);
     rustix::stdio::dup2_stdin(&null).map_err(failed)?;
     rustix::stdio::dup2_stdout(&null).map_err(failed)?;
@@ -145,10 +221,13 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn keep(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), SysError> {
+    fn keep(&mut self, mut fds: Vec<OwnedFd>, early: Option<Box<dyn Launching>>) -> Result<(), SysError> {
         let client = if self.order.client { fds.pop().map(UnixStream::from) } else { None };
+        if let Some(state) = self.order.adopt.take() {
+            return self.adopt(state);
+        }
         let alive = lock_alive(&self.order.run_dir)?;
-        match self.start(fds, client) {
+        match self.start(fds, client, early) {
             Ok(run) => self.serve(run, alive),
             Err(failure) => {
                 self.hooks.release(&self.order);
@@ -159,10 +238,15 @@ impl Keeper<'_> {
         }
     }
 
-    fn start(&self, fds: Vec<OwnedFd>, client: Option<UnixStream>) -> Result<Run, Failure> {
+    fn start(
+        &self,
+        fds: Vec<OwnedFd>,
+        client: Option<UnixStream>,
+        early: Option<Box<dyn Launching>>,
+    ) -> Result<Run, Failure> {
         let order = &self.order;
         let (payload, channels) = Channels::new(order)?;
-        let launching = self.hooks.launch(order, payload, fds)?;
+        let launching = self.hooks.launch(order, payload, fds, early)?;
         let mut worker = None;
         let mut client = client;
         if !order.terminal {
@@ -199,7 +283,31 @@ impl Keeper<'_> {
         Ok(Run { launching, channels, worker, state })
     }
 
-    fn serve(&mut self, mut run: Run, alive: std::fs::File) -> Result<(), SysError> {
+    /// Takes the place of a keeper that died: its container runs on, its worker leaves for a new one.
+    fn adopt(&mut self, state: RunState) -> Result<(), SysError> {
+        let run_dir = self.order.run_dir.clone();
+        // Somebody who holds it is adopting already.
+        let Some(alive) = try_lock_alive(&run_dir)? else { return Ok(()) };
+        let newer = RunState::read(&run_dir)?;
+        let (Some(pidfd), true) = (state.init.open(), newer.as_ref() == Some(&state)) else {
+            // It has ended, or somebody else was faster.
+            return Ok(());
+        };
+        let terminal = match socket::connect(&run_dir.join(state::SOCKET)) {
+            Ok(old) => Client::new(old, Want::default()).and_then(|old| old.dismiss()).unwrap_or_default(),
+            Err(_) => None,
+        };
+        let channels = Channels::reopen(&self.order, terminal);
+        let worker = worker::spawn(&self.order, &channels, None)?;
+        let state = RunState { keeper: process::own_identity(), ..state };
+        state.write(&run_dir)?;
+        self.reply(&Reply::Started { pid: state.init.pid });
+        self.parent = None;
+        let launching = Box::new(Adopted { init: state.init, pidfd });
+        self.serve(Run { launching, channels, worker, state }, alive)
+    }
+
+    fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
         let children = SignalFd::new(&[CHILD])?;
         loop {
             let mut fds = [
@@ -224,17 +332,17 @@ impl Keeper<'_> {
                 process::reap_others(&[run.launching.pid(), run.worker.pid()]);
             }
         }
-        let exit = process::wait(run.launching.pidfd())?;
+        let exit = run.launching.exit()?;
         self.end(run, exit, alive)
     }
 
-    fn end(&mut self, run: Run, exit: Exit, alive: std::fs::File) -> Result<(), SysError> {
+    fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
         let Run { channels, worker, state, .. } = run;
         worker.finish();
         drop(channels);
         let record = ExitRecord {
             generation: self.order.generation,
-            code: Some(exit.code()),
+            code: exit.map(Exit::code),
             oom_killed: self.hooks.oom_killed(&self.order),
             started: state.started,
             finished: clock::wall_nanos(),
@@ -266,7 +374,7 @@ impl Keeper<'_> {
         state: RunState,
         record: &ExitRecord,
         pause: Duration,
-        alive: std::fs::File,
+        alive: File,
     ) -> Result<(), SysError> {
         let stop = SignalFd::new(&[TERM])?;
         RunState { restarting: true, ..state }.write(&self.order.run_dir)?;
@@ -302,12 +410,27 @@ struct Run {
 }
 
 /// Takes the lock that says "this run is not over"; waiters block on it instead of polling.
-fn lock_alive(run_dir: &Path) -> Result<std::fs::File, SysError> {
-    let path = run_dir.join(state::ALIVE);
-    let file = fs::open_with(&path, std::fs::OpenOptions::new().create(true).truncate(false).write(true))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+fn lock_alive(run_dir: &Path) -> Result<File, SysError> {
+    let (file, path) = open_alive(run_dir)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)
         .map_err(|errno| SysError::at("flock", &path, errno))?;
     Ok(file)
+}
+
+/// As [`lock_alive`], or `None` where somebody has it.
+fn try_lock_alive(run_dir: &Path) -> Result<Option<File>, SysError> {
+    let (file, path) = open_alive(run_dir)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(SysError::at("flock", &path, errno)),
+    }
+}
+
+fn open_alive(run_dir: &Path) -> Result<(File, PathBuf), SysError> {
+    let path = run_dir.join(state::ALIVE);
+    let file = fs::open_with(&path, OpenOptions::new().create(true).truncate(false).write(true))?;
+    Ok((file, path))
 }
 
 fn is_stopping(run_dir: &Path) -> bool {

@@ -60,7 +60,7 @@ impl Listing<'_> {
 }
 
 fn failed(error: &super::template::TemplateError) -> CliError {
-    CliError::new(format!("template parsing error: {error}"), 1)
+    CliError::bare(format!("template parsing error: {error}"), 1)
 }
 
 /// A row of a field's names and texts.
