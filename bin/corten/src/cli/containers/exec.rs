@@ -73,7 +73,12 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
     if record.spec.host_ids().is_some() && exec::is_exposed()? {
-        return Err(exec::replace_with(exec::detached_self()?, &settings::arguments(), &settings::environment()).into());
+        return Err(exec::replace_with(
+            exec::detached_self()?,
+            &settings::arguments(),
+            &settings::environment(),
+        )
+        .into());
     }
     let options = ExecOptions {
         args: command.to_vec(),
