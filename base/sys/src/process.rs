@@ -159,6 +159,51 @@ pub fn try_wait(pidfd: impl AsFd) -> Result<Option<Exit>, SysError> {
     Ok(status.as_ref().and_then(Exit::from_status))
 }
 
+/// How a process that is not our child ended, as far as the kernel still tells; the pidfd is from while it lived.
+///
+/// An unreaped zombie shows its status in /proc; after the reaping PIDFD_GET_INFO has it (Linux 6.15).
+pub fn exit_of_stranger(pidfd: impl AsFd, process: Identity) -> Option<Exit> {
+    pidfd_exit(&pidfd).or_else(|| zombie_exit(process)).or_else(|| pidfd_exit(&pidfd))
+}
+
+/// How an unreaped zombie ended.
+pub fn zombie_exit(process: Identity) -> Option<Exit> {
+    let stat = fs::read(format!("/proc/{}/stat", process.pid)).ok()?;
+    let (state, start) = parse_stat(&stat)?;
+    if state != b'Z' || start != process.start {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&stat);
+    decode_status(text.trim_end().rsplit(' ').next()?.parse().ok()?)
+}
+
+/// Reads a status as wait(2) encodes it.
+fn decode_status(status: i32) -> Option<Exit> {
+    match status & 0x7f {
+        0 => Some(Exit::Code(status >> 8 & 0xff)),
+        signal => Some(Exit::Signal(signal)),
+    }
+}
+
+fn pidfd_exit(pidfd: &impl AsFd) -> Option<Exit> {
+    const GET_INFO: libc::c_int = 0xc040_ff0b_u32.cast_signed();
+    const INFO_EXIT: u64 = 1 << 3;
+    let mut info = PidfdInfo { mask: INFO_EXIT, ..PidfdInfo::default() };
+    // SAFETY: `info` is a live struct of the size that is part of the request's number; the kernel fills it.
+    let rc = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), GET_INFO, &raw mut info) };
+    if rc == 0 && info.mask & INFO_EXIT != 0 { decode_status(info.exit_code) } else { None }
+}
+
+/// `struct pidfd_info` of linux/pidfd.h, its first version (64 bytes).
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroupid: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
 /// What tells a process from a later one with the same pid: its start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -337,6 +382,19 @@ mod tests {
         let line = b"12 (a) R (b) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 424242 20";
         assert_eq!(parse_stat(line), Some((b'Z', 424_242)));
         assert_eq!(parse_stat(b"12 (x) R"), None);
+    }
+
+    #[test]
+    fn the_exit_of_a_zombie_and_of_one_that_was_reaped() {
+        let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let start = parse_stat(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap().1;
+        let pidfd = open_pidfd(Pid::from_raw(pid).unwrap()).unwrap();
+        crate::clock::wait_readable(&pidfd, None).unwrap();
+        assert_eq!(exit_of_stranger(&pidfd, Identity { pid, start }), Some(Exit::Code(7)));
+        child.wait().unwrap();
+        let reaped = exit_of_stranger(&pidfd, Identity { pid, start });
+        assert!(reaped.is_none() || reaped == Some(Exit::Code(7)), "older kernels forget: {reaped:?}");
     }
 
     #[test]

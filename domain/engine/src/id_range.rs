@@ -79,3 +79,11 @@ pub(crate) fn release(claims: &[PathBuf]) {
         fs::remove_file(path).unwrap_or_default();
     }
 }
+
+/// Lists the slots that a container has: for when whoever leased them has died.
+pub(crate) fn claims_of(engine: &Engine, id: &str) -> Result<Vec<PathBuf>, Error> {
+    let directory = engine.run().join("ids");
+    let paths = fs::list(&directory)?.into_iter().map(|name| directory.join(name));
+    let is_its = |path: &PathBuf| fs::read_link(path).is_ok_and(|owner| owner.as_os_str() == id);
+    Ok(paths.filter(is_its).collect())
+}

@@ -62,6 +62,14 @@ impl Keeper {
         process::exit_now(code)
     }
 
+    /// Makes this keeper take over a running container whose keeper died.
+    pub(crate) fn adopt(self, order: &Order) -> Result<(), Error> {
+        socket::send(&self.socket, &order.encode(), &[])?;
+        // Without a reply it had nothing to do: the container has ended, or another keeper was faster.
+        Reply::receive(&self.socket)?;
+        Ok(())
+    }
+
     /// Sends the order and prepares the cgroup; returns when the payload runs.
     pub(crate) fn start(
         self,
@@ -95,6 +103,12 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Does what a keeper does after the end of its container, where that keeper died first.
+pub(crate) fn clean_up(order: &Order) {
+    EngineHooks.release(order);
+    EngineHooks.clean(order);
 }
 
 /// A started container, from the starting command's side.

@@ -1,11 +1,13 @@
 //! The protocol between a worker and an attached client: frames of a kind byte, a length and data.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use corten_sys::SysError;
 use corten_sys::error::Context;
 use corten_sys::pty::Size;
+use corten_sys::{SysError, clock};
 
 /// Larger frames are not sent and not accepted.
 pub(crate) const MAX_FRAME: usize = 128 << 10;
@@ -19,6 +21,8 @@ pub enum Kind {
     Stdin,
     /// Client → worker: rows and columns, 16 bits each.
     Resize,
+    /// New keeper → worker whose keeper died: leave, after handing over the terminal.
+    Leave,
     /// Worker → client.
     Stdout,
     Stderr,
@@ -56,6 +60,7 @@ impl Kind {
             Self::Hello => b'h',
             Self::Stdin => b'i',
             Self::Resize => b'r',
+            Self::Leave => b'q',
             Self::Stdout => b'o',
             Self::Stderr => b'e',
             Self::LogGrew => b'l',
@@ -67,6 +72,7 @@ impl Kind {
             b'h' => Self::Hello,
             b'i' => Self::Stdin,
             b'r' => Self::Resize,
+            b'q' => Self::Leave,
             b'o' => Self::Stdout,
             b'e' => Self::Stderr,
             b'l' => Self::LogGrew,
@@ -108,6 +114,15 @@ pub enum Event {
     Closed,
 }
 
+/// Why [`Client::wait_log`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogWait {
+    Grew,
+    /// The container has ended, or its worker is gone.
+    Closed,
+    TimedOut,
+}
+
 impl Client {
     /// Says what is wanted and takes over the connection.
     pub fn new(socket: UnixStream, want: Want) -> Result<Self, SysError> {
@@ -138,11 +153,36 @@ impl Client {
         self.send(Kind::Resize, &[a, b, c, d])
     }
 
+    /// Asks the worker to leave; returns the terminal's master where it had one, once it has let go of everything.
+    pub(crate) fn dismiss(&self) -> Result<Option<OwnedFd>, SysError> {
+        self.send(Kind::Leave, &[])?;
+        let left = corten_sys::socket::receive(&self.socket)?;
+        let terminal = left.and_then(|message| message.fds.into_iter().next());
+        // Its end of the connection closes when it has exited.
+        let mut rest = [0_u8; 64];
+        while (&self.socket).read(&mut rest).is_ok_and(|length| length > 0) {}
+        Ok(terminal)
+    }
+
     fn send(&self, kind: Kind, data: &[u8]) -> Result<(), SysError> {
         let mut frame = Vec::with_capacity(5 + data.len());
         frame.extend_from_slice(&header(kind, data.len()));
         frame.extend_from_slice(data);
         (&self.socket).write_all(&frame).on("send to", "worker")
+    }
+
+    /// Waits until the log may have grown, at most so long; takes all such words that have come at once.
+    ///
+    /// Only for a client that wants nothing but the log.
+    pub fn wait_log(&self, timeout: Option<Duration>) -> Result<LogWait, SysError> {
+        if !clock::wait_readable(&self.socket, timeout)? {
+            return Ok(LogWait::TimedOut);
+        }
+        let mut words = [0_u8; 4096];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.socket, &mut words)) {
+            Ok(0) | Err(_) => Ok(LogWait::Closed),
+            Ok(_) => Ok(LogWait::Grew),
+        }
     }
 
     /// Reads the next event; blocks.

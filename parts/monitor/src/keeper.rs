@@ -1,16 +1,19 @@
 //! The keeper: parent of init. Waits for it, writes the exit record, tells the command that started it, and
 //! starts again where the policy says so.
 
+use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
 use corten_sys::{Errno, SysError, clock, fs, socket, title};
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::FlockOperation;
 
+use crate::attach::{Client, Want};
 use crate::exits::{self, ExitRecord};
 use crate::order::{Order, RestartPolicy};
 use crate::state::{self, RunState};
@@ -36,6 +39,34 @@ pub trait Launching {
     fn pidfd(&self) -> &OwnedFd;
     /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
+    /// How it ended; it has. `None` where nobody can know any more.
+    fn exit(&self) -> Result<Option<Exit>, SysError> {
+        process::wait(self.pidfd()).map(Some)
+    }
+}
+
+/// An init that another keeper cloned: not our child.
+struct Adopted {
+    init: Identity,
+    pidfd: OwnedFd,
+}
+
+impl Launching for Adopted {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.init.pid).unwrap_or(Pid::INIT)
+    }
+
+    fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
+        Ok(None)
+    }
+
+    fn exit(&self) -> Result<Option<Exit>, SysError> {
+        Ok(process::exit_of_stranger(&self.pidfd, self.init))
+    }
 }
 
 /// What the keeper leaves to the engine, which knows the runtime and the store.
@@ -131,7 +162,7 @@ fn leave_the_caller(parent: &UnixStream) -> Result<(), SysError> {
     }
     rustix::process::chdir("/").map_err(|errno| SysError::at("chdir", "/", errno))?;
     process::close_all_but(&[parent.as_fd()])?;
-    let null = fs::open_with("/dev/null", std::fs::OpenOptions::new().read(true).write(true))?;
+    let null = fs::open_with("/dev/null", OpenOptions::new().read(true).write(true))?;
     let failed = |errno| SysError::new("dup2", "/dev/null", errno);
     rustix::stdio::dup2_stdin(&null).map_err(failed)?;
     rustix::stdio::dup2_stdout(&null).map_err(failed)?;
@@ -147,6 +178,9 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     fn keep(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), SysError> {
         let client = if self.order.client { fds.pop().map(UnixStream::from) } else { None };
+        if let Some(state) = self.order.adopt.take() {
+            return self.adopt(state);
+        }
         let alive = lock_alive(&self.order.run_dir)?;
         match self.start(fds, client) {
             Ok(run) => self.serve(run, alive),
@@ -199,7 +233,31 @@ impl Keeper<'_> {
         Ok(Run { launching, channels, worker, state })
     }
 
-    fn serve(&mut self, mut run: Run, alive: std::fs::File) -> Result<(), SysError> {
+    /// Takes the place of a keeper that died: its container runs on, its worker leaves for a new one.
+    fn adopt(&mut self, state: RunState) -> Result<(), SysError> {
+        let run_dir = self.order.run_dir.clone();
+        // Somebody who holds it is adopting already.
+        let Some(alive) = try_lock_alive(&run_dir)? else { return Ok(()) };
+        let newer = RunState::read(&run_dir)?;
+        let (Some(pidfd), true) = (state.init.open(), newer.as_ref() == Some(&state)) else {
+            // It has ended, or somebody else was faster.
+            return Ok(());
+        };
+        let terminal = match socket::connect(&run_dir.join(state::SOCKET)) {
+            Ok(old) => Client::new(old, Want::default()).and_then(|old| old.dismiss()).unwrap_or_default(),
+            Err(_) => None,
+        };
+        let channels = Channels::reopen(&self.order, terminal);
+        let worker = worker::spawn(&self.order, &channels, None)?;
+        let state = RunState { keeper: process::own_identity(), ..state };
+        state.write(&run_dir)?;
+        self.reply(&Reply::Started { pid: state.init.pid });
+        self.parent = None;
+        let launching = Box::new(Adopted { init: state.init, pidfd });
+        self.serve(Run { launching, channels, worker, state }, alive)
+    }
+
+    fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
         let children = SignalFd::new(&[CHILD])?;
         loop {
             let mut fds = [
@@ -224,17 +282,17 @@ impl Keeper<'_> {
                 process::reap_others(&[run.launching.pid(), run.worker.pid()]);
             }
         }
-        let exit = process::wait(run.launching.pidfd())?;
+        let exit = run.launching.exit()?;
         self.end(run, exit, alive)
     }
 
-    fn end(&mut self, run: Run, exit: Exit, alive: std::fs::File) -> Result<(), SysError> {
+    fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
         let Run { channels, worker, state, .. } = run;
         worker.finish();
         drop(channels);
         let record = ExitRecord {
             generation: self.order.generation,
-            code: Some(exit.code()),
+            code: exit.map(Exit::code),
             oom_killed: self.hooks.oom_killed(&self.order),
             started: state.started,
             finished: clock::wall_nanos(),
@@ -266,7 +324,7 @@ impl Keeper<'_> {
         state: RunState,
         record: &ExitRecord,
         pause: Duration,
-        alive: std::fs::File,
+        alive: File,
     ) -> Result<(), SysError> {
         let stop = SignalFd::new(&[TERM])?;
         RunState { restarting: true, ..state }.write(&self.order.run_dir)?;
@@ -302,12 +360,27 @@ struct Run {
 }
 
 /// Takes the lock that says "this run is not over"; waiters block on it instead of polling.
-fn lock_alive(run_dir: &Path) -> Result<std::fs::File, SysError> {
-    let path = run_dir.join(state::ALIVE);
-    let file = fs::open_with(&path, std::fs::OpenOptions::new().create(true).truncate(false).write(true))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+fn lock_alive(run_dir: &Path) -> Result<File, SysError> {
+    let (file, path) = open_alive(run_dir)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)
         .map_err(|errno| SysError::at("flock", &path, errno))?;
     Ok(file)
+}
+
+/// As [`lock_alive`], or `None` where somebody has it.
+fn try_lock_alive(run_dir: &Path) -> Result<Option<File>, SysError> {
+    let (file, path) = open_alive(run_dir)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(SysError::at("flock", &path, errno)),
+    }
+}
+
+fn open_alive(run_dir: &Path) -> Result<(File, PathBuf), SysError> {
+    let path = run_dir.join(state::ALIVE);
+    let file = fs::open_with(&path, OpenOptions::new().create(true).truncate(false).write(true))?;
+    Ok((file, path))
 }
 
 fn is_stopping(run_dir: &Path) -> bool {

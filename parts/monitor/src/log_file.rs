@@ -5,8 +5,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use corten_sys::error::Context;
 use corten_sys::{SysError, clock, fs};
@@ -46,7 +46,12 @@ pub struct LogFile {
 impl LogFile {
     /// Opens the log for appending.
     pub fn open(order: LogOrder) -> Result<Self, SysError> {
-        let (file, size) = open(&order.path)?;
+        let (mut file, mut size) = open(&order.path)?;
+        if size > 0 && !ends_in_newline(&order.path, size)? {
+            // A worker died in the middle of a line: the next one must not run into it.
+            file.write_all(b"\n").on("write", &order.path)?;
+            size += 1;
+        }
         Ok(Self { order, file, size, pending: [Vec::new(), Vec::new()] })
     }
 
@@ -115,6 +120,12 @@ fn open(path: &PathBuf) -> Result<(File, u64), SysError> {
     let file = fs::open_with(path, OpenOptions::new().append(true).create(true).mode(0o640))?;
     let size = file.metadata().on("stat", path)?.len();
     Ok((file, size))
+}
+
+fn ends_in_newline(path: &Path, size: u64) -> Result<bool, SysError> {
+    let mut last = [0];
+    fs::open(path)?.read_exact_at(&mut last, size - 1).on("read", path)?;
+    Ok(last == *b"\n")
 }
 
 /// The path of the `number`th rotated file.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::state::RunState;
 use crate::wire::{Reader, Writer};
 
 /// Everything a keeper knows of its container.
@@ -31,6 +32,8 @@ pub struct Order {
     pub volatile: bool,
     /// The last descriptor with the order is the connection of a client to attach before the start.
     pub client: bool,
+    /// Take over a container whose keeper died instead of starting one.
+    pub adopt: Option<RunState>,
     /// For [`crate::Hooks`]: opaque here.
     pub launch: Vec<u8>,
     pub init: Vec<u8>,
@@ -87,6 +90,7 @@ impl Order {
         for number in [policy, limit, self.restarts, self.backoff_ms, self.generation] {
             writer.number(number);
         }
+        writer.bytes(self.adopt.as_ref().map(RunState::render).unwrap_or_default().as_bytes());
         for blob in [&self.launch, &self.init, &self.clean] {
             writer.bytes(blob);
         }
@@ -118,6 +122,7 @@ impl Order {
             _ => RestartPolicy::No,
         };
         let (restarts, backoff_ms, generation) = (reader.number()?, reader.number()?, reader.number()?);
+        let adopt = RunState::parse(&reader.text()?);
         let mut blob = || reader.bytes().map(<[u8]>::to_vec);
         let (launch, init, clean) = (blob()?, blob()?, blob()?);
         Some(Self {
@@ -135,6 +140,7 @@ impl Order {
             generation,
             volatile,
             client,
+            adopt,
             launch,
             init,
             clean,

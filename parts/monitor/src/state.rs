@@ -37,7 +37,11 @@ pub struct RunState {
 impl RunState {
     /// Writes the record, visible at once.
     pub fn write(&self, run_dir: &Path) -> Result<(), SysError> {
-        let text = format!(
+        fs::write_atomic(run_dir.join(FILE), self.render().as_bytes())
+    }
+
+    pub(crate) fn render(&self) -> String {
+        format!(
             "init {} {}\nkeeper {} {}\ngeneration {}\nstarted {}\nrestarting {}\nrestarts {}\nbackoff {}\n",
             self.init.pid,
             self.init.start,
@@ -48,8 +52,7 @@ impl RunState {
             u8::from(self.restarting),
             self.restarts,
             self.backoff_ms
-        );
-        fs::write_atomic(run_dir.join(FILE), text.as_bytes())
+        )
     }
 
     /// Reads the record; `None` where the container has none in this boot.
@@ -58,7 +61,7 @@ impl RunState {
         Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let number = |name| field(name)?.parse().ok();
         let identity = |name| {

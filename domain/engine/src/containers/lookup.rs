@@ -44,8 +44,13 @@ fn missing(name: &str) -> Error {
 
 /// Lists all containers, the newest first.
 pub fn list(engine: &Engine) -> Result<Vec<ContainerRecord>, Error> {
+    list_of(engine, ids(engine)?)
+}
+
+/// Reads the records of these containers, the newest first.
+pub(super) fn list_of(engine: &Engine, ids: Vec<String>) -> Result<Vec<ContainerRecord>, Error> {
     let mut records = Vec::new();
-    for id in ids(engine)? {
+    for id in ids {
         // One that was removed since the listing, or is just being made, is not there.
         records.extend(ContainerRecord::load(engine, &id)?);
     }

@@ -1,13 +1,19 @@
 //! Containers: from what a user asks for to a running process and back.
 
+mod adopt;
 mod create;
 mod exec;
+pub mod inspect;
+pub mod list;
+pub mod logs;
 mod lookup;
 mod names;
 pub(crate) mod oci_spec;
+mod pattern;
 pub mod record;
 mod remove;
 mod seccomp_cache;
+pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;
@@ -35,6 +41,11 @@ use crate::{Engine, Error};
 /// Takes the container's lock; whoever changes what it is holds it. It goes with the directory.
 pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
     Ok(Lock::exclusive(&record.directory(engine).join("lock"))?)
+}
+
+/// As [`lock`], or `None` where somebody has it.
+fn try_lock(engine: &Engine, record: &ContainerRecord) -> Result<Option<Lock>, Error> {
+    Ok(Lock::try_exclusive(&record.directory(engine).join("lock"))?)
 }
 
 /// Makes a container that was just created survive a power cut; a start does this by itself.

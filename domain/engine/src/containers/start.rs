@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use corten_monitor::keeper::next_backoff_ms;
+use corten_monitor::state::RunState;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
 use corten_runtime::cgroups;
 use corten_runtime::launch::encode_init;
@@ -37,6 +38,8 @@ pub fn start(
     keeper: Keeper,
     options: StartOptions,
 ) -> Result<Running, Error> {
+    // Before the lock, which recording the end of an earlier run takes.
+    state::read(engine, record)?;
     let _guard = containers::lock(engine, record)?;
     let current = state::read(engine, record)?;
     if current.is_running() {
@@ -172,25 +175,54 @@ fn build(
     let last = exits::read(&state::exits_path(engine, record))?;
     let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
     let order = Order {
-        id: record.id.clone(),
-        exits: state::exits_path(engine, record),
-        terminal: record.spec.tty,
-        stdin: record.spec.stdin,
-        stdin_once: record.spec.stdin_once,
-        volatile: record.spec.auto_remove,
         client: options.client.is_some(),
         owner: plan.launch.owner,
-        log: log_order(record, &directory),
-        restart: restart_policy(record.spec.restart),
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
         clean: to_json(&clean_blob(engine, record, &ids.claims)),
-        run_dir,
+        ..base_order(engine, record)
     };
     Ok((order, cgroup))
+}
+
+/// What a keeper needs that takes over the current run.
+pub(super) fn adoption_order(
+    engine: &Engine,
+    record: &ContainerRecord,
+    run: &RunState,
+) -> Result<Order, Error> {
+    let claims = id_range::claims_of(engine, &record.id)?;
+    let host_ids = record.spec.host_ids().is_some();
+    // A container that has ended has no mapping any more, and needs none.
+    let base = if host_ids { 0 } else { read_id_range(run.init.pid).map_or(0, |range| range.base) };
+    Ok(Order {
+        restarts: run.restarts,
+        backoff_ms: run.backoff_ms,
+        generation: run.generation,
+        owner: (base, base),
+        adopt: Some(run.clone()),
+        clean: to_json(&clean_blob(engine, record, &claims)),
+        ..base_order(engine, record)
+    })
+}
+
+/// What every order of a container says.
+fn base_order(engine: &Engine, record: &ContainerRecord) -> Order {
+    Order {
+        id: record.id.clone(),
+        run_dir: engine.run_dir(&record.id),
+        exits: state::exits_path(engine, record),
+        terminal: record.spec.tty,
+        stdin: record.spec.stdin,
+        stdin_once: record.spec.stdin_once,
+        volatile: record.spec.auto_remove,
+        log: log_order(record, &record.directory(engine)),
+        restart: restart_policy(record.spec.restart),
+        ..Order::default()
+    }
 }
 
 fn cgroup_parent(record: &ContainerRecord) -> &str {

@@ -8,6 +8,7 @@ use corten_monitor::state::{self, RunState};
 use corten_sys::fs;
 use rustix::fs::FlockOperation;
 
+use super::adopt;
 use super::record::ContainerRecord;
 use crate::{Engine, Error};
 
@@ -49,9 +50,11 @@ impl ContainerState {
     }
 }
 
-/// Reads the state. A run that is just ending is waited for (a few milliseconds), so that its code is known.
+/// Reads the state. A run that is just ending is waited for (a few milliseconds), so that its code is known;
+/// one whose keeper died gets a new one, or its end recorded.
 pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState, Error> {
     let run_dir = engine.run_dir(&record.id);
+    let mut adopted = false;
     loop {
         let run = RunState::read(&run_dir)?;
         let exit = exits::read(&exits_path(engine, record))?;
@@ -63,9 +66,17 @@ pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState,
             return Ok(ContainerState { status: Status::Restarting, run: Some(run), exit });
         }
         if run.init.is_alive() {
+            if !run.keeper.is_alive() && !adopted {
+                adopted = true;
+                adopt::take_over(engine, record, &run)?;
+                continue;
+            }
             return Ok(ContainerState { status: Status::Running, run: Some(run), exit });
         }
         let recorded = exit.is_some_and(|exit| exit.generation >= run.generation);
+        if !recorded && !run.keeper.is_alive() && adopt::settle(engine, record, &run)? {
+            continue;
+        }
         if recorded || !run.keeper.is_alive() {
             return Ok(ContainerState { status: Status::Exited, run: None, exit });
         }

@@ -53,6 +53,15 @@ impl Channels {
         Ok((payload, channels))
     }
 
+    /// The streams of a container whose keeper died: opened anew, or the terminal that its worker handed over.
+    pub(crate) fn reopen(order: &Order, terminal: Option<OwnedFd>) -> Self {
+        let path = order.run_dir.join("stdin");
+        let wanted = order.stdin && !order.terminal;
+        // ENXIO: the payload has closed its input.
+        let stdin = if wanted { open(&path, OFlags::WRONLY | OFlags::NONBLOCK).ok() } else { None };
+        Self { run_dir: order.run_dir.clone(), terminal, stdin }
+    }
+
     /// Takes the terminal's master, which only exists once init has opened it.
     pub(crate) fn with_terminal(mut self, master: Option<OwnedFd>) -> Self {
         self.terminal = master;

@@ -14,6 +14,7 @@ pub(super) enum Request {
     Input(Vec<u8>),
     EndInput,
     Resize(Size),
+    Leave,
 }
 
 #[derive(Debug)]
@@ -23,12 +24,20 @@ pub(super) struct Client {
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     gone: bool,
+    leave: bool,
 }
 
 impl Client {
     pub(super) fn new(socket: UnixStream) -> Result<Self, SysError> {
         socket.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "client", &error))?;
-        Ok(Self { socket, want: Want::default(), incoming: Vec::new(), outgoing: Vec::new(), gone: false })
+        Ok(Self {
+            socket,
+            want: Want::default(),
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            gone: false,
+            leave: false,
+        })
     }
 
     pub(super) fn socket(&self) -> &UnixStream {
@@ -37,6 +46,11 @@ impl Client {
 
     pub(super) fn wants(&self) -> Want {
         self.want
+    }
+
+    /// This client is a new keeper.
+    pub(super) fn asked_to_leave(&self) -> bool {
+        self.leave
     }
 
     /// Bytes that the client has not taken yet.
@@ -80,7 +94,15 @@ impl Client {
                 }
             };
             match (kind, data) {
-                (Kind::Hello, [flags, ..]) => self.want = Want::from_byte(*flags),
+                (Kind::Leave, _) => {
+                    self.leave = true;
+                    requests.push(Request::Leave);
+                }
+                (Kind::Hello, [flags, ..]) => {
+                    self.want = Want::from_byte(*flags);
+                    // What was logged between the client's connecting and this moment was announced to nobody.
+                    self.announce_log();
+                }
                 (Kind::Stdin, []) => requests.push(Request::EndInput),
                 (Kind::Stdin, data) => requests.push(Request::Input(data.to_vec())),
                 (Kind::Resize, &[a, b, c, d]) => {
@@ -111,10 +133,15 @@ impl Client {
                 self.outgoing.extend_from_slice(chunk);
             }
         }
+        self.announce_log();
+        self.flush();
+    }
+
+    /// Queues the word that the log has grown, unless one waits already: who reads it reads to the end.
+    fn announce_log(&mut self) {
         if self.want.log && self.outgoing.is_empty() {
             self.outgoing.extend_from_slice(&attach::header(Kind::LogGrew, 0));
         }
-        self.flush();
     }
 
     /// Writes from the queue; false where the client is gone.

@@ -93,7 +93,8 @@ pub(crate) fn spawn(
 }
 
 struct Worker {
-    control: UnixStream,
+    /// Gone when the keeper has died: the worker goes on until the payload has ended or a new keeper comes.
+    control: Option<UnixStream>,
     listener: UnixListener,
     outputs: Vec<(OwnedFd, Stream)>,
     stdin: Option<OwnedFd>,
@@ -106,6 +107,7 @@ struct Worker {
     log: Option<LogFile>,
     clients: Vec<Client>,
     draining: bool,
+    leaving: bool,
 }
 
 impl Worker {
@@ -127,7 +129,7 @@ impl Worker {
         listener.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "listener", &error))?;
         let log = order.log.clone().map(LogFile::open).transpose()?;
         Ok(Self {
-            control,
+            control: Some(control),
             listener,
             outputs,
             stdin,
@@ -139,14 +141,15 @@ impl Worker {
             log,
             clients: client.into_iter().collect(),
             draining: false,
+            leaving: false,
         })
     }
 
     fn serve(mut self) -> Result<(), SysError> {
         loop {
             let ready = self.wait()?;
-            if ready.control && !self.obey() {
-                return Ok(());
+            if ready.control {
+                self.obey();
             }
             if ready.listener {
                 self.accept();
@@ -159,7 +162,11 @@ impl Worker {
             }
             self.feed_input()?;
             self.clients.retain_mut(Client::flush);
-            if self.draining {
+            if self.leaving {
+                return self.leave();
+            }
+            let orphaned_and_done = self.control.is_none() && self.outputs.is_empty();
+            if self.draining || orphaned_and_done {
                 return self.drain();
             }
         }
@@ -169,8 +176,11 @@ impl Worker {
     fn wait(&self) -> Result<Ready, SysError> {
         let congested = self.clients.iter().any(|client| client.queued() > QUEUE_LIMIT);
         let mut fds = vec![
-            PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(
+                self.control.as_ref().map_or(self.listener.as_fd(), AsFd::as_fd),
+                PollFlags::IN,
+            ),
         ];
         for client in &self.clients {
             let mut flags = PollFlags::empty();
@@ -187,8 +197,8 @@ impl Worker {
         }
         clock::poll(&mut fds, None)?;
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
-        let control = events.next().unwrap_or(false);
         let listener = events.next().unwrap_or(false);
+        let control = events.next().unwrap_or(false) && self.control.is_some();
         let mut ready_of = |count: usize| -> Vec<usize> {
             events
                 .by_ref()
@@ -202,19 +212,33 @@ impl Worker {
         Ok(Ready { control, listener, clients, outputs })
     }
 
-    /// Reads the keeper's word. False where the keeper is gone.
-    ///
-    /// Without a keeper nobody would know when to end: the next command brings a new pair.
-    fn obey(&mut self) -> bool {
+    /// Reads the keeper's word.
+    fn obey(&mut self) {
+        let Some(control) = &self.control else { return };
         let mut word = [0_u8; 1];
-        match rustix::io::read(&self.control, &mut word) {
-            Ok(1) => {
-                self.draining |= word[0] == FINISH;
-                true
-            }
-            Err(Errno::INTR | Errno::AGAIN) => true,
-            _ => false,
+        match rustix::io::read(control, &mut word) {
+            Ok(1) => self.draining |= word[0] == FINISH,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            _ => self.control = None,
         }
+    }
+
+    /// Says a word to the keeper, if there is one.
+    fn tell(&mut self, word: u8) {
+        if self.control.as_ref().is_some_and(|control| rustix::io::write(control, &[word]).is_err()) {
+            self.control = None;
+        }
+    }
+
+    /// Makes room for a new keeper's worker: unread output stays in the FIFOs, the terminal is handed over.
+    fn leave(mut self) -> Result<(), SysError> {
+        if let Some(log) = &mut self.log {
+            log.finish(false).unwrap_or_default();
+        }
+        let Some(client) = self.clients.iter().find(|client| client.asked_to_leave()) else { return Ok(()) };
+        let terminal = self.stdin.as_ref().filter(|_| self.terminal);
+        let fds: Vec<_> = terminal.iter().map(|fd| fd.as_fd()).collect();
+        socket::send(client.socket(), b"", &fds)
     }
 
     fn accept(&mut self) {
@@ -231,6 +255,7 @@ impl Worker {
         for request in requests {
             match request {
                 Request::Input(data) => self.input.extend_from_slice(&data),
+                Request::Leave => self.leaving = true,
                 Request::EndInput => self.end_input |= !self.terminal,
                 Request::Resize(size) => {
                     if let Some(master) = self.stdin.as_ref().filter(|_| self.terminal) {
@@ -297,8 +322,7 @@ impl Worker {
         if self.end_input {
             self.stdin = None;
             self.end_input = false;
-            rustix::io::write(&self.control, &[INPUT_ENDED])
-                .map_err(|errno| SysError::new("write", "control", errno))?;
+            self.tell(INPUT_ENDED);
         }
         Ok(())
     }
@@ -311,8 +335,7 @@ impl Worker {
         if let Some(log) = &mut self.log {
             log.finish(!self.volatile).unwrap_or_default();
         }
-        rustix::io::write(&self.control, &[DRAINED])
-            .map_err(|errno| SysError::new("write", "control", errno))?;
+        self.tell(DRAINED);
         loop {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);

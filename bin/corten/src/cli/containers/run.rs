@@ -30,9 +30,13 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     if args.detach && !args.container.attach.is_empty() {
         return Err(CliError::new("Conflicting options: -a and -d", 125));
     }
-    let options = SessionOptions::new(&args.attaching, &args.container.attach, &spec)?;
+    let options = if args.detach {
+        None
+    } else {
+        Some(SessionOptions::new(&args.attaching, &args.container.attach, &spec)?)
+    };
     // A detached container keeps its input open for whoever attaches later.
-    spec.stdin_once &= !args.detach && options.stdin;
+    spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
     let result = start(context, &engine, &args, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
 }
@@ -42,7 +46,7 @@ fn start(
     engine: &Engine,
     args: &RunArgs,
     spec: ContainerSpec,
-    options: SessionOptions,
+    options: Option<SessionOptions>,
 ) -> Result<u8, CliError> {
     let cidfile = CidFile::reserve(context, args.container.cidfile.as_deref())?;
     let auto_remove = spec.auto_remove;
@@ -50,11 +54,12 @@ fn start(
     let record = containers::create(engine, spec).map_err(|error| CliError::from(error).code(125))?;
     cidfile.write(&record.id)?;
     let keeper = context.take_keeper()?;
-    let (client, session) = if args.detach {
-        (None, None)
-    } else {
-        let (ours, theirs) = socket::pair()?;
-        (Some(theirs), Some(Session::new(ours, options, terminal)?))
+    let (client, session) = match options {
+        None => (None, None),
+        Some(options) => {
+            let (ours, theirs) = socket::pair()?;
+            (Some(theirs), Some(Session::new(ours, options, terminal)?))
+        }
     };
     let start = StartOptions { client, sync_record: true, ..StartOptions::default() };
     let running = containers::start(engine, &record, keeper, start).map_err(|error| {

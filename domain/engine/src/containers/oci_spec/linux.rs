@@ -68,11 +68,11 @@ const MASKED: [&str; 21] = [
 
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-pub(super) fn masked_paths(spec: &ContainerSpec) -> Vec<String> {
+pub(crate) fn masked_paths(spec: &ContainerSpec) -> Vec<String> {
     listed(spec, &MASKED)
 }
 
-pub(super) fn readonly_paths(spec: &ContainerSpec) -> Vec<String> {
+pub(crate) fn readonly_paths(spec: &ContainerSpec) -> Vec<String> {
     listed(spec, &READ_ONLY)
 }
 

@@ -10,6 +10,8 @@ use corten_runtime::capabilities::{self, CapSet};
 use corten_runtime::plan::IdRange;
 use corten_spec::runtime::{Capabilities, Linux, Process, Rlimit, Root, Spec, VERSION};
 
+pub(crate) use linux::{masked_paths, readonly_paths};
+
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
 use crate::host::HostFacts;
