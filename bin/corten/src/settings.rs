@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use corten_engine::EngineConfig;
+use corten_sys::fs;
 
 /// What the caller set up, flags before environment before defaults.
 #[derive(Debug, Clone)]
@@ -42,6 +43,16 @@ impl Settings {
             platform: variable("DOCKER_DEFAULT_PLATFORM").and_then(|text| text.into_string().ok()),
             directory: current_directory(),
         }
+    }
+
+    /// A text of docker's client configuration, such as `imagesFormat`.
+    ///
+    /// A configuration that is broken concerns logins, not a listing: it has no text then.
+    pub(crate) fn client_option(&self, name: &str) -> Option<String> {
+        let path = self.client_config.as_ref()?.join("config.json");
+        let bytes = fs::read_if_exists(path).ok()??;
+        let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        config.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// Where the engine keeps its state.

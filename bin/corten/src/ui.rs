@@ -2,6 +2,15 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// stdout
+    Data,
+    /// stderr
+    Other,
+}
+
 /// The two output streams.
 #[derive(Debug)]
 pub(crate) struct Ui {
@@ -24,6 +33,18 @@ impl Ui {
         self.out.write_all(bytes).unwrap_or_default();
     }
 
+    /// Bytes as they are, pushed out at once. Fails where their reader has gone away, for a command that would
+    /// go on for nobody.
+    pub(crate) fn deliver(&mut self, to: Output, bytes: &[u8]) -> io::Result<()> {
+        match to {
+            Output::Data => self.out.write_all(bytes).and_then(|()| self.out.flush()),
+            Output::Other => {
+                self.out.flush()?;
+                io::stderr().write_all(bytes)
+            }
+        }
+    }
+
     /// Pushes the data out.
     pub(crate) fn flush(&mut self) {
         self.out.flush().unwrap_or_default();
@@ -38,25 +59,6 @@ impl Ui {
     /// Says whether a person is looking at the data.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
-    }
-
-    /// Rows under a header, columns three spaces apart as docker has them.
-    pub(crate) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([header.get(column).map_or(0, |title| title.len())]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..header.len()).map(width).collect();
-        let titles = header.iter().map(|&title| title.to_owned()).collect();
-        for row in [titles].iter().chain(rows) {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width + 3 - cell.chars().count()));
-            }
-            // docker's tabwriter pads the last column of the header row too, and only there: scripts trim it.
-            self.line(line.trim_end());
-        }
     }
 }
 

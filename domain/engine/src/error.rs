@@ -3,13 +3,15 @@
 use std::fmt;
 
 use corten_runtime::launch::StartFailure;
-use corten_store::StoreError;
+use corten_store::{ImageError, StoreError};
 use corten_sys::SysError;
 
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     NotFound,
+    /// The image of a container that is to be made is not here: a client may pull it and try again.
+    ImageMissing,
     Conflict,
     InvalidArgument,
     Denied,
@@ -91,6 +93,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Sys(_) => ErrorKind::Internal,
+            StoreError::Image(ImageError::NotFound(_)) => ErrorKind::NotFound,
+            StoreError::Image(_) | StoreError::Input { .. } | StoreError::Archive(_) | StoreError::Tar(_) => {
+                ErrorKind::InvalidArgument
+            }
             StoreError::Format { .. } | StoreError::Record { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,
         };

@@ -3,6 +3,7 @@
 //! Order (architecture D3): [`Keeper::spawn`] before anything is parsed, while the heap is clean; the command
 //! then makes the plan and sends it; cgroup v1 limits are written while init builds its root.
 
+use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,14 +12,16 @@ use std::time::Duration;
 use corten_monitor::keeper::{self, Reply};
 use corten_monitor::{Failure, Hooks, Launching, Order};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
-use corten_runtime::launch::{Inheritance, Launched, StartFailure, launch};
-use corten_runtime::plan::LaunchPlan;
-use corten_store::Store;
+use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
+use corten_runtime::plan::{LaunchPlan, clone_flags};
+use corten_store::{Store, StoreError};
 use corten_sys::process::{self, Cloned, Pid};
 use corten_sys::{SysError, exec, fs, socket};
 use serde::{Deserialize, Serialize};
 
+use crate::containers::{self, ContainerSpec};
 use crate::error::{Error, ErrorKind};
+use crate::host::HostFacts;
 use crate::id_range;
 
 /// The first argument of the internal entry that starts a container again.
@@ -44,6 +47,17 @@ impl Keeper {
         }
     }
 
+    /// Lets the keeper clone init while this process still makes the plan. Only an acceleration: where it does not
+    /// apply, init is cloned when the plan comes.
+    pub fn clone_early(&self, spec: &ContainerSpec, facts: &HostFacts) {
+        // On v2 init is born into its cgroup, which does not exist yet; a joining init needs to know whom.
+        if !facts.cgroups.is_v2() && !spec.joins_another() {
+            let namespaces =
+                clone_flags(&containers::oci_spec::linux::namespaces(spec, spec.host_ids().is_none()));
+            keeper::send_early(&self.socket, &namespaces.to_le_bytes()).unwrap_or_default();
+        }
+    }
+
     /// Turns this process itself into the keeper and runs `plan` in a child that talks to it: how a keeper
     /// starts its container again under the same pid. Never returns.
     pub fn become_with(plan: impl FnOnce(Self) -> i32) -> ! {
@@ -64,7 +78,7 @@ impl Keeper {
 
     /// Makes this keeper take over a running container whose keeper died.
     pub(crate) fn adopt(self, order: &Order) -> Result<(), Error> {
-        socket::send(&self.socket, &order.encode(), &[])?;
+        keeper::send_order(&self.socket, order, &[])?;
         // Without a reply it had nothing to do: the container has ended, or another keeper was faster.
         Reply::receive(&self.socket)?;
         Ok(())
@@ -78,16 +92,15 @@ impl Keeper {
         client: Option<UnixStream>,
         meanwhile: impl FnOnce() -> Result<(), Error>,
     ) -> Result<Running, Error> {
-        let bytes = order.encode();
         if cgroup.layout.is_v2() {
             let made = cgroup.create()?;
             let directory = made.dir_fd().map_err(|error| Error::from_cause(&error))?;
             let fds = directory.iter().map(AsFd::as_fd).chain(client.iter().map(AsFd::as_fd));
-            socket::send(&self.socket, &bytes, &fds.collect::<Vec<_>>())?;
+            keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
         } else {
             let (ours, theirs) = socket::pair()?;
             let fds = [theirs.as_fd()].into_iter().chain(client.iter().map(AsFd::as_fd));
-            socket::send(&self.socket, &bytes, &fds.collect::<Vec<_>>())?;
+            keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
             drop(theirs);
             cgroup.deliver(&ours)?;
         }
@@ -176,7 +189,7 @@ pub(crate) struct LaunchBlob {
 pub(crate) struct CleanBlob {
     pub(crate) root: PathBuf,
     pub(crate) run_root: PathBuf,
-    pub(crate) cgroup: String,
+    pub(crate) cgroup: Option<Cgroup>,
     pub(crate) id_claims: Vec<PathBuf>,
     /// Set where the container is removed with its end.
     pub(crate) remove: Option<RemoveBlob>,
@@ -187,6 +200,7 @@ pub(crate) struct CleanBlob {
 pub(crate) struct RemoveBlob {
     pub(crate) name: String,
     pub(crate) directory: PathBuf,
+    pub(crate) record: PathBuf,
     pub(crate) volumes: Vec<String>,
 }
 
@@ -206,6 +220,14 @@ impl Launching for EngineLaunch {
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
         self.0.wait_exec().map_err(failure)
     }
+
+    fn abandon(&self) {
+        self.0.abandon();
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
 }
 
 fn failure(failure: StartFailure) -> Failure {
@@ -213,11 +235,18 @@ fn failure(failure: StartFailure) -> Failure {
 }
 
 impl Hooks for EngineHooks {
+    fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure> {
+        let wrong = || Failure { message: "early clone: no flags".to_owned(), code: 125 };
+        let namespaces = u64::from_le_bytes(request.try_into().map_err(|_| wrong())?);
+        Ok(Box::new(EngineLaunch(clone_init(namespaces, None)?)))
+    }
+
     fn launch(
         &self,
         order: &Order,
         stdio: Vec<OwnedFd>,
         fds: Vec<OwnedFd>,
+        early: Option<Box<dyn Launching>>,
     ) -> Result<Box<dyn Launching>, Failure> {
         let wrong =
             |error: serde_json::Error| Failure { message: format!("launch plan: {error}"), code: 125 };
@@ -230,7 +259,8 @@ impl Hooks for EngineHooks {
             cgroup_socket: channel,
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
         };
-        let launched = launch(&blob.plan, inheritance).map_err(failure)?;
+        let early = early.and_then(|early| early.into_any().downcast::<EngineLaunch>().ok());
+        let launched = launch(&blob.plan, inheritance, early.map(|early| early.0)).map_err(failure)?;
         Ok(Box::new(EngineLaunch(launched)))
     }
 
@@ -244,6 +274,7 @@ impl Hooks for EngineHooks {
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![store.release_name(&remove.name, &order.id).map(|()| true)];
             results.push(store.discard(&remove.directory));
+            results.push(fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from));
             results.extend(remove.volumes.iter().map(|volume| store.remove_volume(volume)));
             for error in results.into_iter().filter_map(Result::err) {
                 log::warn!("removing container {}: {error}", order.id);
@@ -304,6 +335,5 @@ fn clean_blob(order: &Order) -> Option<CleanBlob> {
 }
 
 fn cgroup_of(order: &Order) -> Option<Cgroup> {
-    let layout = Layout::detect().ok()?;
-    Cgroup::open(layout, &clean_blob(order)?.cgroup).ok()
+    clean_blob(order)?.cgroup
 }

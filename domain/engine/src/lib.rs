@@ -7,15 +7,19 @@ pub mod containers;
 pub mod error;
 pub mod host;
 mod id_range;
+pub mod images;
 pub mod launch;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use corten_store::Store;
 use corten_sys::{clock, fs, process};
 
+pub use corten_store::Image;
 pub use error::{Error, ErrorKind};
+use host::HostFacts;
 
 /// Where an engine keeps its state.
 #[derive(Debug, Clone)]
@@ -33,6 +37,7 @@ pub struct Engine {
     config: EngineConfig,
     boot: String,
     run: PathBuf,
+    facts: OnceLock<HostFacts>,
 }
 
 impl Engine {
@@ -42,12 +47,12 @@ impl Engine {
         let boot = clock::boot_id()?;
         let run = config.run_root.join(&boot);
         if !fs::exists(run.join("containers")) {
-            for directory in ["containers", "exits", "ids"] {
+            for directory in ["containers", "exits", "ids", "records"] {
                 fs::create_dir_all(run.join(directory), 0o700)?;
             }
             store.discard_other_boots(&boot)?;
         }
-        Ok(Self { store, config, boot, run })
+        Ok(Self { store, config, boot, run, facts: OnceLock::new() })
     }
 
     /// The store.
@@ -58,6 +63,15 @@ impl Engine {
     /// Where this engine was opened.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Facts of the host, read when they are first asked for.
+    pub fn facts(&self) -> Result<&HostFacts, Error> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let facts = HostFacts::read()?;
+        Ok(self.facts.get_or_init(|| facts))
     }
 
     /// The lowest layer of every container: the directories and empty files that corten mounts over, so that an

@@ -87,10 +87,13 @@ pub(crate) fn header(kind: Kind, length: usize) -> [u8; 5] {
     [kind.to_byte(), a, b, c, d]
 }
 
-/// Splits the first whole frame off `bytes`: its kind, its data and its length with the header.
+/// A frame's kind, its data and its length with the header.
+type Frame<'a> = (Kind, &'a [u8], usize);
+
+/// Splits the first whole frame off `bytes`.
 ///
 /// `Ok(None)` where more bytes are needed, `Err` where the stream is no frame stream.
-pub(crate) fn split(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, ()> {
+pub(crate) fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, ()> {
     let Some((&[kind, a, b, c, d], rest)) = bytes.split_first_chunk::<5>() else { return Ok(None) };
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
     let kind = Kind::from_byte(kind).filter(|_| length <= MAX_FRAME).ok_or(())?;

@@ -1,8 +1,9 @@
 //! The keeper: parent of init. Waits for it, writes the exit record, tells the command that started it, and
 //! starts again where the policy says so.
 
+use std::any::Any;
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub trait Launching {
     fn pidfd(&self) -> &OwnedFd;
     /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
+    /// Kills it and reaps it, before it has become the payload.
+    fn abandon(&self);
+    /// For the engine, which knows what it made.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
     /// How it ended; it has. `None` where nobody can know any more.
     fn exit(&self) -> Result<Option<Exit>, SysError> {
         process::wait(self.pidfd()).map(Some)
@@ -64,6 +69,12 @@ impl Launching for Adopted {
         Ok(None)
     }
 
+    fn abandon(&self) {}
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
     fn exit(&self) -> Result<Option<Exit>, SysError> {
         Ok(process::exit_of_stranger(&self.pidfd, self.init))
     }
@@ -71,12 +82,15 @@ impl Launching for Adopted {
 
 /// What the keeper leaves to the engine, which knows the runtime and the store.
 pub trait Hooks {
-    /// Clones init. `stdio` is the payload's side, `fds` what came with the order.
+    /// Clones an init that waits for its plan, as the engine's first word asks for it; opaque here.
+    fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure>;
+    /// Clones init, or goes on with the one cloned early. `stdio` is the payload's side, `fds` what came with the order.
     fn launch(
         &self,
         order: &Order,
         stdio: Vec<OwnedFd>,
         fds: Vec<OwnedFd>,
+        early: Option<Box<dyn Launching>>,
     ) -> Result<Box<dyn Launching>, Failure>;
     /// Says whether the kernel killed a process of the container for memory.
     fn oom_killed(&self, order: &Order) -> bool;
@@ -139,18 +153,49 @@ fn fs_none_on_reset(
     }
 }
 
+/// The first byte of a message to the keeper: a request for [`Hooks::clone_early`], or an order.
+const EARLY: u8 = b'e';
+const ORDER: u8 = b'o';
+
+/// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`].
+pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
+    socket::send(keeper, &[[EARLY].as_slice(), request].concat(), &[])
+}
+
+/// Sends the keeper its order with the descriptors that go with it.
+pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<(), SysError> {
+    socket::send(keeper, &[[ORDER].as_slice(), &order.encode()].concat(), fds)
+}
+
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
 ///
 /// Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
 /// to do: no order came, or the container has ended and is cleaned up.
 pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
     leave_the_caller(&parent)?;
-    let Some(message) = socket::receive(&parent)? else { return Ok(()) };
-    let Some(order) = Order::decode(&message.bytes) else { return Ok(()) };
+    let mut early: Option<Box<dyn Launching>> = None;
+    let (order, fds) = loop {
+        let message = socket::receive(&parent)?;
+        let word = message.as_ref().and_then(|message| message.bytes.split_first());
+        match word {
+            Some((&EARLY, request)) => early = hooks.clone_early(request).ok(),
+            Some((&ORDER, order)) => match Order::decode(order) {
+                Some(order) => break (order, message.map(|message| message.fds).unwrap_or_default()),
+                None => return Ok(()),
+            },
+            _ => {
+                // The command gave up: what it had already asked for goes with it.
+                if let Some(early) = early {
+                    early.abandon();
+                }
+                return Ok(());
+            }
+        }
+    };
     title::replace(&format!("corten keeper {}", order.id));
     process::become_subreaper()?;
     let mut keeper = Keeper { order, hooks, parent: Some(parent) };
-    keeper.keep(message.fds)
+    keeper.keep(fds, early)
 }
 
 /// Detaches from the terminal, the directory and the descriptors of the command.
@@ -176,13 +221,13 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn keep(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), SysError> {
+    fn keep(&mut self, mut fds: Vec<OwnedFd>, early: Option<Box<dyn Launching>>) -> Result<(), SysError> {
         let client = if self.order.client { fds.pop().map(UnixStream::from) } else { None };
         if let Some(state) = self.order.adopt.take() {
             return self.adopt(state);
         }
         let alive = lock_alive(&self.order.run_dir)?;
-        match self.start(fds, client) {
+        match self.start(fds, client, early) {
             Ok(run) => self.serve(run, alive),
             Err(failure) => {
                 self.hooks.release(&self.order);
@@ -193,10 +238,15 @@ impl Keeper<'_> {
         }
     }
 
-    fn start(&self, fds: Vec<OwnedFd>, client: Option<UnixStream>) -> Result<Run, Failure> {
+    fn start(
+        &self,
+        fds: Vec<OwnedFd>,
+        client: Option<UnixStream>,
+        early: Option<Box<dyn Launching>>,
+    ) -> Result<Run, Failure> {
         let order = &self.order;
         let (payload, channels) = Channels::new(order)?;
-        let launching = self.hooks.launch(order, payload, fds)?;
+        let launching = self.hooks.launch(order, payload, fds, early)?;
         let mut worker = None;
         let mut client = client;
         if !order.terminal {

@@ -116,7 +116,7 @@ impl LogFile {
     }
 }
 
-fn open(path: &PathBuf) -> Result<(File, u64), SysError> {
+fn open(path: &Path) -> Result<(File, u64), SysError> {
     let file = fs::open_with(path, OpenOptions::new().append(true).create(true).mode(0o640))?;
     let size = file.metadata().on("stat", path)?.len();
     Ok((file, size))
@@ -129,8 +129,8 @@ fn ends_in_newline(path: &Path, size: u64) -> Result<bool, SysError> {
 }
 
 /// The path of the `number`th rotated file.
-pub fn numbered(path: &PathBuf, number: u64) -> PathBuf {
-    let mut name = path.clone().into_os_string();
+pub fn numbered(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
 }

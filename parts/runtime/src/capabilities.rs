@@ -1,6 +1,7 @@
 //! Capability names, docker's default set and its add/drop rules, and giving up capabilities for good.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use corten_sys::{Errno, SysError};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
@@ -171,8 +172,13 @@ impl CapSet {
         (0u8..).take(NAMES.len()).map(Capability).filter(move |capability| self.contains(*capability))
     }
 
-    /// The capabilities of this process's bounding set: what a container can be given here.
+    /// The capabilities of this process's bounding set: what a container can be given here. Read once.
     pub fn bounding() -> Self {
+        static BOUNDING: OnceLock<CapSet> = OnceLock::new();
+        *BOUNDING.get_or_init(Self::read_bounding)
+    }
+
+    fn read_bounding() -> Self {
         let held = |capability: &Capability| {
             thread::capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << capability.0))
                 .unwrap_or(false)

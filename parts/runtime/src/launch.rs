@@ -72,43 +72,49 @@ pub fn encode_init(plan: &crate::plan::InitPlan, seccomp: &[u8]) -> Vec<u8> {
 }
 
 /// Clones init and hands it everything; it then works by itself. On failure nothing is left running.
-pub fn launch(plan: &LaunchPlan, inheritance: Inheritance<'_>) -> Result<Launched, StartFailure> {
-    let (ours, theirs) = socket::pair()?;
-    let (pid, pidfd) = if plan.join.is_empty() {
-        match process::clone(plan.namespaces, inheritance.cgroup)? {
-            Cloned::Child => {
-                drop(ours);
-                init::main(&theirs)
-            }
-            Cloned::Parent { pid, pidfd } => (pid, pidfd),
-        }
-    } else {
-        clone_by_proxy(plan, inheritance.cgroup, &ours, &theirs)?
+///
+/// `early` is an init that [`clone_init`] made with the same namespaces while the plan was being made.
+pub fn launch(
+    plan: &LaunchPlan,
+    inheritance: Inheritance<'_>,
+    early: Option<Launched>,
+) -> Result<Launched, StartFailure> {
+    let launched = match early {
+        Some(early) => early,
+        None if plan.join.is_empty() => clone_init(plan.namespaces, inheritance.cgroup)?,
+        None => clone_by_proxy(plan, inheritance.cgroup)?,
     };
-    drop(theirs);
-    let launched = Launched { pid, pidfd, socket: ours };
     launched.prepare(plan, &inheritance).inspect_err(|_| launched.abandon())?;
     Ok(launched)
 }
 
+/// Clones an init that waits for its plan.
+pub fn clone_init(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Launched, SysError> {
+    let (ours, theirs) = socket::pair()?;
+    match process::clone(namespaces, cgroup)? {
+        Cloned::Child => {
+            drop(ours);
+            init::main(&theirs)
+        }
+        Cloned::Parent { pid, pidfd } => Ok(Launched { pid, pidfd, socket: ours }),
+    }
+}
+
 /// Clones init from a process that has first joined other containers' namespaces, as a child of this one.
-fn clone_by_proxy(
-    plan: &LaunchPlan,
-    cgroup: Option<BorrowedFd<'_>>,
-    ours: &UnixStream,
-    theirs: &UnixStream,
-) -> Result<(Pid, OwnedFd), StartFailure> {
+fn clone_by_proxy(plan: &LaunchPlan, cgroup: Option<BorrowedFd<'_>>) -> Result<Launched, StartFailure> {
+    let (ours, theirs) = socket::pair()?;
     let targets = plan.join.iter().map(|&(flag, pid)| Ok((flag, open_target(pid)?)));
     let targets = targets.collect::<Result<Vec<_>, SysError>>()?;
     let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
-        init::proxy(&targets, plan.namespaces, cgroup, theirs)
+        init::proxy(&targets, plan.namespaces, cgroup, &theirs)
     };
-    let reply = init::Report::receive(ours);
+    drop(theirs);
+    let reply = init::Report::receive(&ours);
     process::wait(&proxy)?;
     match reply? {
         Some(init::Report::Cloned { pid, pidfd }) => {
             let pid = Pid::from_raw(pid).ok_or_else(|| StartFailure::platform("clone: no pid"))?;
-            Ok((pid, pidfd))
+            Ok(Launched { pid, pidfd, socket: ours })
         }
         Some(init::Report::Failed(failure)) => Err(failure),
         _ => Err(StartFailure::platform("join namespaces: the helper died")),
@@ -169,7 +175,7 @@ impl Launched {
     }
 
     /// Kills init and reaps it.
-    fn abandon(&self) {
+    pub fn abandon(&self) {
         let ended = process::send_signal(&self.pidfd, 9).and_then(|_| process::wait(&self.pidfd));
         if let Err(error) = ended {
             log::warn!("leaving init {}: {error}", self.pid);

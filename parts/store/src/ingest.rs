@@ -113,6 +113,11 @@ impl Store {
     pub fn lock_images(&self) -> Result<Lock, StoreError> {
         Ok(Lock::exclusive(&self.path("images/lock"))?)
     }
+
+    /// Keeps images, references and layers as they are while a container is made of them, beside others.
+    pub fn share_images(&self) -> Result<Lock, StoreError> {
+        Ok(Lock::shared(&self.path("images/lock"))?)
+    }
 }
 
 fn random_name() -> Result<String, SysError> {

@@ -26,6 +26,7 @@ pub use images::{Image, ImageError, ImportOptions, LoadOptions, SaveItem};
 pub use ingest::Lease;
 pub use layers::Layer;
 pub use tar::TarError;
+pub use tar::writer::program_tar;
 
 /// The directories of a store, relative to its root, made when it is first opened.
 const LAYOUT: [&str; 10] = [

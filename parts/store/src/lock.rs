@@ -2,6 +2,8 @@
 //!
 //! Order: format < pull key < object < network (architecture D9). Readers take none, and no lock is held
 //! while waiting for anything but another lock.
+//!
+//! A lock is exclusive, or shared among commands that only need that nothing is taken away meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +13,7 @@ use corten_sys::error::Context;
 use corten_sys::{Errno, SysError, fs};
 use rustix::fs::FlockOperation;
 
-/// An exclusive lock, released when dropped.
+/// A lock, released when dropped.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -22,6 +24,13 @@ impl Lock {
     pub fn exclusive(path: &Path) -> Result<Self, SysError> {
         let file = open(path)?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
+        Ok(Self { file })
+    }
+
+    /// Takes the lock at `path` together with others who share it, waiting for an exclusive holder.
+    pub fn shared(path: &Path) -> Result<Self, SysError> {
+        let file = open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockShared).on("flock", path)?;
         Ok(Self { file })
     }
 

@@ -41,6 +41,11 @@ impl CliError {
         Self { lines: vec![message.into()], code, bare: true }
     }
 
+    /// As [`CliError::bare`], for a failure that says itself what was tried.
+    pub(crate) fn plain(error: impl std::fmt::Display) -> Self {
+        Self::bare(error.to_string(), 1)
+    }
+
     /// What docker's daemon would answer.
     pub(crate) fn daemon(message: impl std::fmt::Display) -> Self {
         Self::bare(format!("{DAEMON}{message}"), 1)
@@ -67,6 +72,12 @@ impl CliError {
     pub(crate) fn code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+
+    /// Several failures, each on its line.
+    pub(crate) fn all(errors: Vec<Self>) -> Result<u8, Self> {
+        let Some(code) = errors.iter().map(|error| error.code).max() else { return Ok(0) };
+        Err(Self { lines: errors.into_iter().flat_map(|error| error.lines).collect(), code, bare: true })
     }
 
     /// Adds a line below.
@@ -98,10 +109,10 @@ impl CliError {
         exit_code(error.kind())
     }
 
-    /// Puts `corten: ` in front, as run and create do.
+    /// Puts `corten: ` in front of what the daemon would answer, as run does.
     #[must_use]
     pub(crate) fn prefixed(mut self) -> Self {
-        self.bare = false;
+        self.bare &= !self.lines.first().is_some_and(|line| line.starts_with(DAEMON));
         self
     }
 }
@@ -116,7 +127,9 @@ fn exit_code(kind: ErrorKind) -> u8 {
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
-        let mut lines = vec![format!("{DAEMON}{error}")];
+        // docker's client says this one itself, before it asks a registry.
+        let said_by = if error.kind() == ErrorKind::ImageMissing { "" } else { DAEMON };
+        let mut lines = vec![format!("{said_by}{error}")];
         lines.extend(error.hints().iter().map(|hint| format!("hint: {hint}")));
         Self { lines, code: exit_code(error.kind()), bare: true }
     }

@@ -3,6 +3,11 @@
 mod containers;
 mod error;
 mod flags;
+mod human;
+mod images;
+mod listing;
+mod moment;
+mod template;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -77,10 +82,29 @@ const COMMANDS: &[Command] = &[
         containers::wait::run,
     ),
     command(&["rm"], "Remove one or more containers", containers::rm::run),
+    command(&["ps"], "List containers", containers::ps::run),
+    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
+    command(&["images"], "List images", images::list::run),
+    command(
+        &["import"],
+        "Import the contents from a tarball to create a filesystem image",
+        images::import::run,
+    ),
+    command(&["load"], "Load an image from a tar archive or STDIN", images::load::run),
+    command(
+        &["save"],
+        "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        images::save::run,
+    ),
+    command(&["rmi"], "Remove one or more images", images::rmi::run),
+    command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
 ];
 
+/// A group's name, its line of help, and its members with the commands they stand for.
+type Group = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// `corten GROUP COMMAND`: docker's management commands.
-const GROUPS: &[(&str, &str, &[(&str, &str)])] = &[
+const GROUPS: &[Group] = &[
     (
         "container",
         "Manage containers",

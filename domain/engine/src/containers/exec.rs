@@ -14,7 +14,6 @@ use rustix::fs::{Gid, Uid};
 use super::record::ContainerRecord;
 use super::spec::{NetworkMode, Share};
 use super::{oci_spec, seccomp_cache, start, state};
-use crate::host::HostFacts;
 use crate::{Engine, Error};
 
 /// What to run.
@@ -63,7 +62,7 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
     let current = state::read(engine, record)?;
     let run = current.run.as_ref().filter(|_| current.is_running()).ok_or_else(not_running)?;
     let init = run.init.open().ok_or_else(not_running)?;
-    let facts = HostFacts::read()?;
+    let facts = engine.facts()?;
     let fail = |error: corten_runtime::cgroups::CgroupError| Error::from_cause(&error);
     let cgroup = Cgroup::open(facts.cgroups.clone(), &start::cgroup_path(record)).map_err(fail)?;
     let target = Target {
@@ -73,7 +72,7 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
         cgroup: cgroup.dir_fd().map_err(fail)?,
     };
     let seccomp =
-        if options.privileged { Vec::new() } else { seccomp_cache::program(engine, record, &facts)? };
+        if options.privileged { Vec::new() } else { seccomp_cache::program(engine, record, facts)? };
     let (fifos, mut ends) = stdio(options)?;
     if record.spec.host_ids().is_none() {
         give_to_container(&fifos, start::read_id_range(run.init.pid)?.base)?;

@@ -22,8 +22,9 @@ mod wait;
 
 use std::os::unix::net::UnixStream;
 
+use corten_store::StoreError;
 use corten_store::lock::Lock;
-use corten_sys::{SysError, socket};
+use corten_sys::{SysError, fs, socket};
 
 pub use create::create;
 pub use exec::{ExecOptions, ExecProcess, exec};
@@ -64,6 +65,9 @@ pub fn forget(engine: &Engine, record: &ContainerRecord) {
     let mut results = vec![store.release_name(&record.name, &record.id).map(|()| true)];
     results.push(store.discard(&record.directory(engine)));
     results.extend(anonymous_volumes(record).iter().map(|volume| store.remove_volume(volume)));
+    results.push(
+        fs::remove_file(record::volatile_path(engine, &record.id)).map(|()| true).map_err(StoreError::from),
+    );
     results.push(store.empty_trash().map(|_| true));
     for error in results.into_iter().filter_map(Result::err) {
         log::warn!("removing container {}: {error}", record.id);

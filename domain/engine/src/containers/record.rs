@@ -102,7 +102,7 @@ impl ContainerRecord {
 
     /// Writes the record, visible whole but not yet durable ([`ContainerRecord::sync`]).
     pub(crate) fn save(&self, engine: &Engine) -> Result<(), Error> {
-        Ok(fs::write_atomic(self.directory(engine).join(FILE), &corten_store::record::render(self))?)
+        Ok(fs::write_atomic(self.path(engine), &corten_store::record::render(self))?)
     }
 
     /// Makes the record and its name durable, where it is to outlive the boot.
@@ -120,12 +120,25 @@ impl ContainerRecord {
 
     /// Reads a container's record by its whole id.
     pub(crate) fn load(engine: &Engine, id: &str) -> Result<Option<Self>, Error> {
-        let store = engine.store();
-        for directory in [store.container_dir(id), store.scratch_dir(engine.boot(), id)] {
-            if let Some(record) = corten_store::record::load(&directory.join(FILE))? {
+        for path in [engine.store().container_dir(id).join(FILE), volatile_path(engine, id)] {
+            if let Some(record) = corten_store::record::load(&path)? {
                 return Ok(Some(record));
             }
         }
         Ok(None)
     }
+
+    /// Where the record is: with its container, or in the run root where that goes with the boot.
+    fn path(&self, engine: &Engine) -> PathBuf {
+        if self.spec.auto_remove {
+            volatile_path(engine, &self.id)
+        } else {
+            self.directory(engine).join(FILE)
+        }
+    }
+}
+
+/// The record of a container that goes with its end.
+pub(crate) fn volatile_path(engine: &Engine, id: &str) -> PathBuf {
+    engine.run().join("records").join(id)
 }

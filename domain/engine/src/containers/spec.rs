@@ -205,6 +205,12 @@ impl LogDriver {
 }
 
 impl ContainerSpec {
+    /// Says whether it shares a namespace with another container.
+    pub fn joins_another(&self) -> bool {
+        let modes = &self.namespaces;
+        [&modes.pid, &modes.ipc].into_iter().any(|share| matches!(share, Share::Container(_)))
+    }
+
     /// Whether root in the container is root on the host, and by which of the user's choices.
     ///
     /// Ids of the host are only used where the container shares what belongs to them (architecture D11).

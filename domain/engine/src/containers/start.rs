@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use corten_monitor::keeper::next_backoff_ms;
 use corten_monitor::state::RunState;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
-use corten_runtime::cgroups;
+use corten_runtime::cgroups::{self, Cgroup};
 use corten_runtime::launch::encode_init;
 use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
 use corten_sys::{Errno, fs};
@@ -75,7 +75,7 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
         other => other?,
     }
     fs::remove_file(run_dir.join(run_state::STOPPING))?;
-    let facts = HostFacts::read()?;
+    let facts = engine.facts()?;
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
     let lease = match (host_ids, &joined.ids) {
@@ -84,7 +84,7 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
     };
     let claims = lease.as_ref().map(|lease| lease.claims.clone()).unwrap_or_default();
     let ids = Ids { range: lease.map(|lease| lease.range).or(joined.ids), claims: claims.clone() };
-    let (order, cgroup) = build(engine, record, options, &facts, &ids, joined).inspect_err(|_| {
+    let (order, cgroup) = build(engine, record, options, facts, &ids, joined).inspect_err(|_| {
         id_range::release(&claims);
         fs::remove_dir_all(&run_dir).unwrap_or_default();
     })?;
@@ -182,7 +182,7 @@ fn build(
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
-        clean: to_json(&clean_blob(engine, record, &ids.claims)),
+        clean: to_json(&clean_blob(engine, record, facts, &ids.claims)),
         ..base_order(engine, record)
     };
     Ok((order, cgroup))
@@ -204,7 +204,7 @@ pub(super) fn adoption_order(
         generation: run.generation,
         owner: (base, base),
         adopt: Some(run.clone()),
-        clean: to_json(&clean_blob(engine, record, &claims)),
+        clean: to_json(&clean_blob(engine, record, engine.facts()?, &claims)),
         ..base_order(engine, record)
     })
 }
@@ -234,16 +234,17 @@ pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
     format!("{}/{}", cgroup_parent(record).trim_matches('/'), record.id)
 }
 
-fn clean_blob(engine: &Engine, record: &ContainerRecord, claims: &[PathBuf]) -> CleanBlob {
+fn clean_blob(engine: &Engine, record: &ContainerRecord, facts: &HostFacts, claims: &[PathBuf]) -> CleanBlob {
     let remove = record.spec.auto_remove.then(|| RemoveBlob {
         name: record.name.clone(),
         directory: record.directory(engine),
+        record: super::record::volatile_path(engine, &record.id),
         volumes: containers::anonymous_volumes(record),
     });
     CleanBlob {
         root: engine.config().root.clone(),
         run_root: engine.config().run_root.clone(),
-        cgroup: cgroup_path(record),
+        cgroup: Cgroup::open(facts.cgroups.clone(), &cgroup_path(record)).ok(),
         id_claims: claims.to_vec(),
         remove,
     }

@@ -25,6 +25,13 @@ pub(crate) struct Channels {
     stdin: Option<OwnedFd>,
 }
 
+/// The worker's own descriptors: what to read, and where input goes.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) outputs: Vec<(OwnedFd, Stream)>,
+    pub(crate) stdin: Option<OwnedFd>,
+}
+
 impl Channels {
     /// Makes the streams: the payload's three descriptors (none with a terminal) and the keeper's hold.
     pub(crate) fn new(order: &Order) -> Result<(Vec<OwnedFd>, Self), SysError> {
@@ -73,16 +80,17 @@ impl Channels {
         self.stdin = None;
     }
 
-    /// The worker's own descriptors: what to read, and where input goes.
-    pub(crate) fn for_worker(&self) -> Result<(Vec<(OwnedFd, Stream)>, Option<OwnedFd>), SysError> {
+    /// Opens or duplicates what a worker needs.
+    pub(crate) fn for_worker(&self) -> Result<Ends, SysError> {
         let duplicate = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().on("dup", "stream");
         if let Some(master) = &self.terminal {
             rustix::io::ioctl_fionbio(master, true).on("ioctl", "FIONBIO")?;
-            return Ok((vec![(duplicate(master)?, Stream::Stdout)], Some(duplicate(master)?)));
+            let outputs = vec![(duplicate(master)?, Stream::Stdout)];
+            return Ok(Ends { outputs, stdin: Some(duplicate(master)?) });
         }
         let reader = |name: &str| open(&self.run_dir.join(name), OFlags::RDONLY | OFlags::NONBLOCK);
         let outputs = vec![(reader("stdout")?, Stream::Stdout), (reader("stderr")?, Stream::Stderr)];
-        Ok((outputs, self.stdin.as_ref().map(duplicate).transpose()?))
+        Ok(Ends { outputs, stdin: self.stdin.as_ref().map(duplicate).transpose()? })
     }
 }
 

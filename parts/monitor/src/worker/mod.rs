@@ -18,6 +18,7 @@ use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
 use crate::state;
 pub(crate) use channels::Channels;
+use channels::Ends;
 use clients::{Client, Request};
 
 /// Read at once; large enough for the allocator to map it by itself and to give it back.
@@ -118,7 +119,7 @@ impl Worker {
         client: Option<UnixStream>,
     ) -> Result<Self, SysError> {
         title::replace(&format!("corten worker {}", order.id));
-        let (outputs, stdin) = channels.for_worker()?;
+        let Ends { outputs, stdin } = channels.for_worker()?;
         let client = client.map(Client::new).transpose()?;
         let mut kept = vec![control.as_fd()];
         kept.extend(outputs.iter().map(|(fd, _)| fd.as_fd()));

@@ -8,7 +8,7 @@ mod options;
 
 use std::path::PathBuf;
 
-use corten_spec::runtime::{Device, Mount, NamespaceKind, Spec};
+use corten_spec::runtime::{Device, Mount, Namespace, NamespaceKind, Spec};
 use corten_sys::mount::MountAttrFlags;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,8 @@ pub struct InitPlan {
     pub writable: bool,
     pub volatile: bool,
     pub readonly: bool,
-    pub user_namespace: bool,
+    /// Init was cloned into a new user namespace.
+    pub own_user_namespace: bool,
     pub mounts: Vec<MountStep>,
     pub devices: Vec<DeviceStep>,
     pub masked_paths: Vec<String>,
@@ -186,12 +187,9 @@ impl Plan {
             launch.owner = (mapping.host_id, mapping.host_id);
         }
         let idmap = launch.ids.is_some();
-        for namespace in &spec.linux.namespaces {
-            launch.namespaces |= clone_flag(namespace.kind);
-        }
-        let new_cgroup_namespace = launch.namespaces & corten_sys::process::namespace::CGROUP != 0;
-        // Entered by init itself once it has joined its cgroups: the namespace's root is where it was made.
-        launch.namespaces &= !corten_sys::process::namespace::CGROUP;
+        launch.namespaces = clone_flags(&spec.linux.namespaces);
+        let new_cgroup_namespace =
+            spec.linux.namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Cgroup);
         for (kind, pid) in input.join {
             launch.join.push((clone_flag(kind), pid));
         }
@@ -214,8 +212,7 @@ impl Plan {
             writable,
             volatile: input.rootfs.volatile,
             readonly: spec.root.readonly,
-            user_namespace: idmap
-                || launch.join.iter().any(|&(flag, _)| flag == clone_flag(NamespaceKind::User)),
+            own_user_namespace: launch.namespaces & clone_flag(NamespaceKind::User) != 0,
             mounts,
             devices,
             masked_paths: spec.linux.masked_paths.clone(),
@@ -250,6 +247,13 @@ fn rlimits(spec: &Spec) -> Result<Vec<(i32, u64, u64)>, PlanError> {
         corten_sys::rlimit::number(&name).ok_or(PlanError::Rlimit(name))
     };
     spec.process.rlimits.iter().map(|limit| Ok((number(&limit.kind)?, limit.soft, limit.hard))).collect()
+}
+
+/// The `CLONE_NEW*` flags for these namespaces, but for the cgroup namespace: init enters that by itself once it has
+/// joined its cgroups, because the namespace's root is where it was made.
+pub fn clone_flags(namespaces: &[Namespace]) -> u64 {
+    let flags = namespaces.iter().fold(0, |flags, namespace| flags | clone_flag(namespace.kind));
+    flags & !clone_flag(NamespaceKind::Cgroup)
 }
 
 fn clone_flag(kind: NamespaceKind) -> u64 {

@@ -10,6 +10,7 @@ use corten_sys::{Errno, SysError, fs};
 use serde::{Deserialize, Serialize};
 
 use super::ImageError;
+use crate::lock::Lock;
 use crate::{Store, StoreError, record};
 
 #[derive(Serialize, Deserialize)]
@@ -82,7 +83,16 @@ impl Store {
 
     /// Takes a name away and returns what it named. The image stays.
     pub fn untag_image(&self, reference: &Reference) -> Result<Option<ImageId>, StoreError> {
-        let _lock = self.lock_images()?;
+        let lock = self.lock_images()?;
+        self.untag_image_locked(&lock, reference)
+    }
+
+    /// As [`Store::untag_image`] for a caller who holds the images lock.
+    pub fn untag_image_locked(
+        &self,
+        _lock: &Lock,
+        reference: &Reference,
+    ) -> Result<Option<ImageId>, StoreError> {
         self.erase_reference(reference)
     }
 

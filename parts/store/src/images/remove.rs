@@ -6,6 +6,7 @@ use corten_spec::{DiffId, Digest, ImageId, Reference};
 use corten_sys::fs;
 
 use super::ImageError;
+use crate::lock::Lock;
 use crate::{Store, StoreError};
 
 /// What a removal took away.
@@ -27,10 +28,20 @@ impl Store {
         id: &ImageId,
         held: impl FnOnce() -> Result<HashSet<DiffId>, StoreError>,
     ) -> Result<Removed, StoreError> {
-        let _lock = self.lock_images()?;
+        let lock = self.lock_images()?;
+        let held = held()?;
+        self.remove_image_locked(&lock, id, held)
+    }
+
+    /// As [`Store::remove_image`] for a caller who holds the images lock: it decides and removes in one.
+    pub fn remove_image_locked(
+        &self,
+        _lock: &Lock,
+        id: &ImageId,
+        held: HashSet<DiffId>,
+    ) -> Result<Removed, StoreError> {
         let image = self.image(id)?.ok_or_else(|| ImageError::NotFound(id.to_string()))?;
         let mut removed = Removed { image: Some(id.clone()), ..Removed::default() };
-        let held = held()?;
         for tagged in self.references()? {
             if tagged.image == *id {
                 self.erase_reference(&tagged.reference)?;

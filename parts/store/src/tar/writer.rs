@@ -30,6 +30,13 @@ impl<W: Write> Writer<W> {
         self.sink.write_all(&headers(name, b'0', 0o644, size))
     }
 
+    /// A whole file that can be executed.
+    pub(crate) fn program(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.sink.write_all(&headers(name, b'0', 0o755, bytes.len() as u64))?;
+        self.sink.write_all(bytes)?;
+        self.end_file(bytes.len() as u64)
+    }
+
     pub(crate) fn sink(&mut self) -> &mut W {
         &mut self.sink
     }
@@ -44,6 +51,14 @@ impl<W: Write> Writer<W> {
         self.sink.write_all(&[0; 2 * BLOCK])?;
         Ok(self.sink)
     }
+}
+
+/// A tar of one program at the top: the layer of a built-in image.
+pub fn program_tar(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::with_capacity(bytes.len() + 4 * BLOCK));
+    // A vector takes whatever is written to it.
+    let written = writer.program(name, bytes).and_then(|()| writer.finish());
+    written.unwrap_or_default()
 }
 
 /// The header of an entry, behind a PAX one where the name (that of a SHA-512 blob) does not fit.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use clap::Args;
 use corten_engine::Engine;
@@ -119,7 +120,7 @@ fn detached(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
     }
 }
 
-fn leave(kept: &std::os::unix::net::UnixStream) -> Result<(), SysError> {
+fn leave(kept: &UnixStream) -> Result<(), SysError> {
     rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
     process::close_all_but(&[kept.as_fd()])?;
     let null = fs::open_with("/dev/null", std::fs::OpenOptions::new().read(true).write(true))?;

@@ -3,8 +3,11 @@
 pub(crate) mod attach;
 pub(crate) mod create;
 pub(crate) mod exec;
+pub(crate) mod inspect_json;
 mod keys;
 pub(crate) mod kill;
+pub(crate) mod logs;
+pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 mod session;

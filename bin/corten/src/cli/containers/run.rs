@@ -37,6 +37,9 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     };
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
+    if let Some(keeper) = &context.keeper {
+        keeper.clone_early(&spec, engine.facts()?);
+    }
     let result = start(context, &engine, &args, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
 }

@@ -415,8 +415,7 @@ fn sysctls(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
-    let mut log = LogSpec::default();
-    log.driver = match flags.log_driver.as_deref() {
+    let driver = match flags.log_driver.as_deref() {
         None | Some("json-file" | "") => LogDriver::JsonFile,
         Some("none") => LogDriver::None,
         Some(other) => {
@@ -425,6 +424,7 @@ fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
             ));
         }
     };
+    let mut log = LogSpec { driver, ..LogSpec::default() };
     for option in &flags.log_opt {
         let (key, value) = values::pair(option);
         match (key.as_str(), log.driver) {

@@ -32,6 +32,41 @@ pub(crate) fn parse<A: clap::Args + FromArgMatches>(
     from_matches(&matches).map_err(|error| usage(name, &error))
 }
 
+/// How many arguments a command takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arity {
+    None,
+    Exactly(usize),
+    AtLeast(usize),
+    AtMost(usize),
+    Between(usize, usize),
+}
+
+/// Refuses a wrong number of arguments in docker's words; `synopsis` is what stands behind the name in the usage.
+pub(crate) fn check_count(
+    name: &str,
+    synopsis: &str,
+    arity: Arity,
+    arguments: &[String],
+) -> Result<(), CliError> {
+    let count = arguments.len();
+    let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
+    let reason = match arity {
+        Arity::None if count > 0 => "accepts no arguments".to_owned(),
+        Arity::Exactly(wanted) if count != wanted => format!("requires {wanted} {}", plural(wanted)),
+        Arity::AtLeast(least) if count < least => format!("requires at least {least} {}", plural(least)),
+        Arity::AtMost(most) if count > most => format!("requires at most {most} {}", plural(most)),
+        Arity::Between(least, most) if count < least || count > most => {
+            format!("requires at least {least} and at most {most} {}", plural(most))
+        }
+        _ => return Ok(()),
+    };
+    let text = format!(
+        "corten: '{name}' {reason}\n\nUsage:  {name} {synopsis}\n\nRun '{name} --help' for more information"
+    );
+    Err(CliError::usage(text).code(1))
+}
+
 fn from_matches<A: FromArgMatches>(matches: &ArgMatches) -> Result<A, clap::Error> {
     A::from_arg_matches(matches)
 }

@@ -32,7 +32,7 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
             "rw" | "consistent" | "cached" | "delegated" => {}
             "nocopy" => no_copy = true,
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
-                propagation = Some(option.to_owned())
+                propagation = Some(option.to_owned());
             }
             "z" | "Z" => {
                 return Err(format!(

@@ -20,7 +20,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         _ => return Err(invalid()),
     };
     let bytes = number * 2_f64.powi(shift);
-    if !bytes.is_finite() || bytes < 0.0 || bytes >= 9.2e18 {
+    if !(0.0..9.2e18).contains(&bytes) {
         return Err(invalid());
     }
     #[allow(

@@ -8,11 +8,9 @@ use corten_spec::runtime::{IdMapping, Namespace, NamespaceKind};
 use crate::containers::spec::{ContainerSpec, NetworkMode, Share};
 
 /// The namespaces to make; one that is shared is not among them.
-pub(super) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
-    let joins_user = matches!(spec.namespaces.pid, Share::Container(_))
-        || matches!(spec.namespaces.ipc, Share::Container(_));
+pub(crate) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
     let wanted = [
-        (NamespaceKind::User, user && !joins_user),
+        (NamespaceKind::User, user && !spec.joins_another()),
         (NamespaceKind::Mount, true),
         (NamespaceKind::Pid, spec.namespaces.pid == Share::Private),
         (NamespaceKind::Ipc, spec.namespaces.ipc == Share::Private),
@@ -21,7 +19,7 @@ pub(super) fn namespaces(spec: &ContainerSpec, user: bool) -> Vec<Namespace> {
         (NamespaceKind::Cgroup, !spec.namespaces.cgroup_host),
     ];
     let namespace = |kind| Namespace { kind, path: String::new() };
-    wanted.into_iter().filter_map(|(kind, wanted)| wanted.then(|| namespace(kind))).collect()
+    wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(kind, _)| namespace(kind)).collect()
 }
 
 pub(super) fn mappings(ids: Option<IdRange>) -> Vec<IdMapping> {

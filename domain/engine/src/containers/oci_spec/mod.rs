@@ -2,7 +2,7 @@
 
 pub(crate) mod devices;
 pub(crate) mod files;
-mod linux;
+pub(crate) mod linux;
 mod mounts;
 pub(crate) mod resources;
 

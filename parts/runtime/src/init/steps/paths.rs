@@ -1,6 +1,6 @@
 //! Masked and read-only paths of /proc and /sys: only what exists.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError};
@@ -37,7 +37,7 @@ pub(crate) fn cover(plan: &InitPlan, rootfs: &Dir) -> Result<(), SysError> {
 fn once(
     slot: &mut Option<OwnedFd>,
     make: impl FnOnce() -> Result<OwnedFd, SysError>,
-) -> Result<std::os::fd::BorrowedFd<'_>, SysError> {
+) -> Result<BorrowedFd<'_>, SysError> {
     if slot.is_none() {
         *slot = Some(make()?);
     }

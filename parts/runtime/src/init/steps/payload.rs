@@ -41,10 +41,10 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     }
     let program = find_program(&plan.args, &environment)?;
     signal::reset_all();
-    if plan.reaper {
-        if let Cloned::Parent { pid, .. } = process::clone(0, None)? {
-            reaper::main(pid);
-        }
+    if plan.reaper
+        && let Cloned::Parent { pid, .. } = process::clone(0, None)?
+    {
+        reaper::main(pid);
     }
     Err(explain(exec::replace(&program, &plan.args, &environment), &plan.args))
 }

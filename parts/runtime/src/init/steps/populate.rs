@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use corten_sys::{Errno, SysError};
@@ -70,7 +70,7 @@ fn allow_existing(result: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-fn directory<P: rustix::path::Arg>(at: std::os::fd::BorrowedFd<'_>, name: P) -> Result<OwnedFd, Errno> {
+fn directory<P: rustix::path::Arg>(at: BorrowedFd<'_>, name: P) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(at, name, flags, Mode::empty())
 }

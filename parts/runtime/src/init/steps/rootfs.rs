@@ -16,7 +16,10 @@ use crate::plan::{InitPlan, Propagation as Planned};
 ///
 /// The overlay's options are relative names, so a container sees no path of the host in its mountinfo.
 pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFailure> {
-    mount::set_propagation("/", Propagation::Private)?;
+    if !plan.own_user_namespace {
+        // In a user namespace of its own every mount that came along is a slave already (mount_namespaces(7)).
+        mount::set_propagation("/", Propagation::Private)?;
+    }
     let staging = mount::new_filesystem("tmpfs", &[("mode", Some("0700"))], MountAttrFlags::empty())?;
     // Any directory that every id may search will do. Not `/`: leaving it would then take off only the tmpfs.
     let onto = Dir::open("/proc")?;

@@ -7,6 +7,7 @@ use corten_monitor::exits;
 use corten_spec::Platform;
 use corten_store::Image;
 use corten_store::containers::{Claim, NameOwner};
+use corten_store::lock::Lock;
 use corten_sys::{clock, fs, process, signal};
 
 use super::record::ContainerRecord;
@@ -14,12 +15,14 @@ use super::spec::ContainerSpec;
 use super::{lookup, names, random_id, state};
 use crate::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::images::{self, builtin};
 
 /// Creates a container. The record is visible but durable only after its `sync`, which start overlaps.
 ///
 /// On failure nothing is left: no name, no directory, no anonymous volume.
 pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
-    let image = engine.store().resolve_image(&spec.image)?;
+    // Until the record names its layers, no removal may take them.
+    let (image, lock) = resolve(engine, &spec.image)?;
     check(&spec, &image)?;
     let id = random_id()?;
     let name = claim_name(engine, &id, spec.name.as_deref())?;
@@ -29,14 +32,33 @@ pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, E
     let directory = record.directory(engine);
     undo.directory = Some(directory.clone());
     engine.store().create_container_dir(&directory)?;
-    let exits_path = state::exits_path(engine, &record);
-    exits::preallocate(&exits_path)?;
     if !record.spec.auto_remove {
+        let exits_path = state::exits_path(engine, &record);
+        exits::preallocate(&exits_path)?;
         fs::sync_file(&exits_path)?;
     }
     record.save(engine)?;
+    drop(lock);
     undo.disarm();
     Ok(record)
+}
+
+/// Finds the image and returns it with the images lock, shared with other creations. A built-in one comes into the store by this.
+fn resolve(engine: &Engine, name: &str) -> Result<(Image, Lock), Error> {
+    let store = engine.store();
+    let lock = store.share_images()?;
+    match store.resolve_image(name) {
+        Err(error) if images::is_not_found(&error) => {
+            // Importing takes the lock itself.
+            drop(lock);
+            if !builtin::provide(engine, name)? {
+                return Err(images::missing(name));
+            }
+            let lock = store.share_images()?;
+            Ok((store.resolve_image(name)?, lock))
+        }
+        found => Ok((found?, lock)),
+    }
 }
 
 fn compose(

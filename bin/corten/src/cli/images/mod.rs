@@ -1,0 +1,8 @@
+//! Image commands, one file each.
+
+pub(crate) mod import;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod rmi;
+pub(crate) mod save;
+pub(crate) mod tag;

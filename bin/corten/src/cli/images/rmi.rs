@@ -1,0 +1,55 @@
+//! `corten rmi`: takes names away, and images with their last name.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use corten_engine::images::{self, Removal, RemoveOptions};
+
+use crate::cli::flags::{self, Arity};
+use crate::cli::{CliError, Context};
+
+const NAME: &str = "corten rmi";
+
+#[derive(Debug, Args)]
+#[command(override_usage = "corten rmi [OPTIONS] IMAGE [IMAGE...]")]
+struct RmiArgs {
+    /// Force removal of the image
+    #[arg(short, long)]
+    force: bool,
+    /// Do not delete untagged parents (an image here has no parents: always so)
+    #[arg(long)]
+    no_prune: bool,
+    /// Remove only the given platform variant: an image here has one platform, which must be that one
+    #[arg(long, value_name = "strings")]
+    platform: Vec<String>,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
+    let args: RmiArgs = flags::parse(NAME, "Remove one or more images", arguments)?;
+    flags::check_count(NAME, "[OPTIONS] IMAGE [IMAGE...]", Arity::AtLeast(1), &args.words)?;
+    if !args.platform.is_empty() {
+        let text = "--platform: every image here has one platform; name the image by its ID instead";
+        return Err(CliError::bare(text, 1));
+    }
+    let engine = context.engine()?;
+    let mut failures = Vec::new();
+    for name in &args.words {
+        match images::remove(&engine, name, RemoveOptions { force: args.force }) {
+            Ok(done) => {
+                for removal in done {
+                    context.ui.line(match removal {
+                        Removal::Untagged(reference) => format!("Untagged: {reference}"),
+                        Removal::Deleted(digest) => format!("Deleted: {digest}"),
+                    });
+                }
+            }
+            Err(error) => failures.push(CliError::from(error)),
+        }
+    }
+    // The images are gone already; their bytes go while the user reads on.
+    context.ui.flush();
+    images::empty_trash(&engine)?;
+    CliError::all(failures)
+}

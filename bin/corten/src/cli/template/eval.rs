@@ -1,0 +1,188 @@
+//! Carrying a template out.
+
+use serde_json::Value;
+
+use super::parse::{Call, Node, Operand, Pipe, What};
+use super::{Missing, TemplateError, functions};
+
+struct Run<'a> {
+    missing: Missing<'a>,
+    /// The titles of a table: functions hand their first argument on.
+    header: bool,
+    root: &'a Value,
+    variables: Vec<(String, Value)>,
+    out: String,
+}
+
+pub(super) fn render(
+    nodes: &[Node],
+    data: &Value,
+    missing: Missing<'_>,
+    header: bool,
+) -> Result<String, TemplateError> {
+    let variables = vec![("$".to_owned(), data.clone())];
+    let mut run = Run { missing, header, root: data, variables, out: String::new() };
+    run.nodes(nodes, data)?;
+    Ok(run.out)
+}
+
+impl Run<'_> {
+    fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<(), TemplateError> {
+        let scope = self.variables.len();
+        for node in nodes {
+            match node {
+                Node::Text(text) => self.out.push_str(text),
+                Node::Print(pipe) => {
+                    let value = self.pipe(pipe, dot)?;
+                    self.out.push_str(&functions::text(&value));
+                }
+                Node::Set(name, pipe) => {
+                    let value = self.pipe(pipe, dot)?;
+                    self.variables.push((name.clone(), value));
+                }
+                Node::If(pipe, body, otherwise) => {
+                    let truth = functions::is_true(&self.pipe(pipe, dot)?);
+                    self.nodes(if truth { body } else { otherwise }, dot)?;
+                }
+                Node::With(pipe, body, otherwise) => {
+                    let value = self.pipe(pipe, dot)?;
+                    if functions::is_true(&value) {
+                        self.nodes(body, &value)?;
+                    } else {
+                        self.nodes(otherwise, dot)?;
+                    }
+                }
+                Node::Range(names, pipe, body, otherwise) => {
+                    let value = self.pipe(pipe, dot)?;
+                    let items = items(&value).ok_or_else(|| {
+                        let reason = format!("range can't iterate over {}", functions::text(&value));
+                        at(pipe.commands.first().and_then(|call| call.words.first()), None, &reason)
+                    })?;
+                    if items.is_empty() {
+                        self.nodes(otherwise, dot)?;
+                    }
+                    for (key, item) in items {
+                        let scope = self.variables.len();
+                        match names.as_slice() {
+                            [] => {}
+                            [element] => self.variables.push((element.clone(), item.clone())),
+                            [index, element, ..] => {
+                                self.variables.push((index.clone(), key));
+                                self.variables.push((element.clone(), item.clone()));
+                            }
+                        }
+                        self.nodes(body, &item)?;
+                        self.variables.truncate(scope);
+                    }
+                }
+            }
+        }
+        self.variables.truncate(scope);
+        Ok(())
+    }
+
+    fn pipe(&mut self, pipe: &Pipe, dot: &Value) -> Result<Value, TemplateError> {
+        let mut last = None;
+        for call in &pipe.commands {
+            last = Some(self.call(call, dot, last)?);
+        }
+        Ok(last.unwrap_or_default())
+    }
+
+    fn call(&mut self, call: &Call, dot: &Value, piped: Option<Value>) -> Result<Value, TemplateError> {
+        let Some((first, rest)) = call.words.split_first() else { return Ok(Value::Null) };
+        let mut arguments = Vec::with_capacity(rest.len() + 1);
+        for word in rest {
+            arguments.push(self.operand(word, dot)?);
+        }
+        arguments.extend(piped);
+        let What::Function(name) = &first.what else {
+            let value = self.operand(first, dot)?;
+            return match (arguments.as_slice(), &value) {
+                ([], _) => Ok(value),
+                // `.Label "a"`: docker's rows have methods.
+                ([key], Value::Object(_)) => functions::call("index", &[value, key.clone()])
+                    .map_err(|reason| at(Some(first), None, &reason)),
+                _ if self.header => Ok(value),
+                _ => {
+                    Err(at(Some(first), None, &format!("can't give argument to non-function {}", first.text)))
+                }
+            };
+        };
+        if self.header {
+            return Ok(arguments.into_iter().find(Value::is_string).unwrap_or_default());
+        }
+        let written = || call.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        functions::call(name, &arguments)
+            .map_err(|reason| at(Some(first), Some(written()), &format!("error calling {name}: {reason}")))
+    }
+
+    fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, TemplateError> {
+        let value = match &operand.what {
+            What::Dot => dot.clone(),
+            What::Literal(value) => value.clone(),
+            What::Variable(name) => {
+                let found = self.variables.iter().rev().find(|(other, _)| other == name);
+                found.map(|(_, value)| value.clone()).unwrap_or_default()
+            }
+            What::Pipe(pipe) => self.pipe(pipe, dot)?,
+            What::Function(name) => functions::call(name, &[])
+                .map_err(|reason| at(Some(operand), None, &format!("error calling {name}: {reason}")))?,
+        };
+        let is_root = matches!(operand.what, What::Dot) && std::ptr::eq(dot, self.root);
+        let mut value = value;
+        for (depth, name) in operand.fields.iter().enumerate() {
+            value = self
+                .field(&value, name, is_root && depth == 0)
+                .map_err(|reason| at(Some(operand), None, &reason))?;
+        }
+        Ok(value)
+    }
+
+    fn field(&self, value: &Value, name: &str, top: bool) -> Result<Value, String> {
+        let found = match value {
+            // docker's own names differ from its JSON's in this one.
+            Value::Object(map) => map.get(name).or_else(|| if name == "ID" { map.get("Id") } else { None }),
+            Value::Null if self.missing != Missing::NoValue => {
+                return Err(format!("nil pointer evaluating interface {{}}.{name}"));
+            }
+            Value::Null => None,
+            _ => return Err(format!("can't evaluate field {name} in type interface {{}}")),
+        };
+        match (found, self.missing) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Missing::NoValue) => Ok(Value::Null),
+            (None, Missing::Refused(kind)) if top => {
+                Err(format!("can't evaluate field {name} in type {kind}"))
+            }
+            (None, _) => Err(format!("map has no entry for key {name:?}")),
+        }
+    }
+}
+
+fn items(value: &Value) -> Option<Vec<(Value, Value)>> {
+    match value {
+        Value::Array(list) => {
+            Some(list.iter().enumerate().map(|(index, item)| (Value::from(index), item.clone())).collect())
+        }
+        Value::Object(map) => {
+            let mut items: Vec<_> =
+                map.iter().map(|(key, item)| (Value::from(key.as_str()), item.clone())).collect();
+            items.sort_by(|a, b| a.0.as_str().cmp(&b.0.as_str()));
+            Some(items)
+        }
+        Value::Null => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// An error with Go's position and context.
+fn at(operand: Option<&Operand>, text: Option<String>, reason: &str) -> TemplateError {
+    let Some(operand) = operand else { return TemplateError(format!("template: : {reason}")) };
+    let mut shown = text.unwrap_or_else(|| operand.text.clone());
+    if shown.len() > 20 {
+        shown = format!("{}...", shown.chars().take(20).collect::<String>());
+    }
+    let (line, column) = (operand.line, operand.column);
+    TemplateError(format!("template: :{line}:{column}: executing \"\" at <{shown}>: {reason}"))
+}

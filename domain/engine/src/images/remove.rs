@@ -1,0 +1,228 @@
+//! Removing images by docker's rules: a name takes that name away and the image with its last name; an ID takes
+//! the image where that is what the user can only mean.
+
+use std::collections::HashSet;
+
+use corten_spec::{DiffId, Reference};
+use corten_store::Image;
+use corten_store::lock::Lock;
+
+use crate::containers::{self, ContainerRecord};
+use crate::error::ErrorKind;
+use crate::{Engine, Error};
+
+/// How to remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RemoveOptions {
+    /// Several names, and containers that do not run, are no hindrance.
+    pub force: bool,
+}
+
+/// What one target's removal did, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// A reference as docker shows it.
+    Untagged(String),
+    /// The digest of an image or of a layer.
+    Deleted(String),
+}
+
+/// Removes what `name` means. The caller empties the trash when all targets are done.
+///
+/// Takes the images lock, under which containers are created too: none can begin with an image that is going.
+pub fn remove(engine: &Engine, name: &str, options: RemoveOptions) -> Result<Vec<Removal>, Error> {
+    let store = engine.store();
+    let lock = store.lock_images()?;
+    let image = match store.resolve_image(name) {
+        Err(error) if super::is_not_found(&error) => {
+            let shown =
+                Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar());
+            return Err(Error::not_found(format!("No such image: {shown}")));
+        }
+        found => found?,
+    };
+    let mut names: Vec<Reference> = store
+        .references()?
+        .into_iter()
+        .filter(|tagged| tagged.image == image.id)
+        .map(|tagged| tagged.reference)
+        .collect();
+    names.sort();
+    let mut task = Task {
+        engine,
+        lock: &lock,
+        image: &image,
+        containers: containers::list(engine)?,
+        options,
+        done: Vec::new(),
+    };
+    if is_id_prefix(&image, name) {
+        task.by_id(names)?;
+    } else {
+        task.by_name(name, names)?;
+    }
+    Ok(task.done)
+}
+
+struct Task<'a> {
+    engine: &'a Engine,
+    lock: &'a Lock,
+    image: &'a Image,
+    containers: Vec<ContainerRecord>,
+    options: RemoveOptions,
+    done: Vec<Removal>,
+}
+
+impl Task<'_> {
+    fn by_name(&mut self, name: &str, names: Vec<Reference>) -> Result<(), Error> {
+        let reference = Reference::parse(name).map_err(|error| Error::invalid(error.to_string()))?;
+        if !self.options.force
+            && is_single(&names)
+            && let Some(user) = self.users().next()
+        {
+            return Err(Error::conflict(format!(
+                "conflict: unable to remove repository reference \"{name}\" (must force) - container {} is using \
+                 its referenced image {}",
+                short(&user.id),
+                self.image.id.short()
+            )));
+        }
+        self.untag(&reference)?;
+        let mut left: Vec<Reference> = names.into_iter().filter(|other| *other != reference).collect();
+        // Digests of a repository go with its last tag.
+        let in_repository = |other: &Reference| other.name() == reference.name();
+        if !left.iter().any(|other| in_repository(other) && other.digest().is_none()) {
+            let (digests, others) = left.into_iter().partition(in_repository);
+            left = others;
+            for digest in &digests {
+                self.untag(digest)?;
+            }
+        }
+        if !left.is_empty() {
+            return Ok(());
+        }
+        // Without a name but in use: it stays, as what `--force` asked for.
+        if self.running()?.is_some() {
+            return Ok(());
+        }
+        self.check_stopped()?;
+        self.delete()
+    }
+
+    fn by_id(&mut self, names: Vec<Reference>) -> Result<(), Error> {
+        if let Some(user) = self.running()? {
+            return Err(self
+                .conflict("cannot be forced", &format!("image is being used by running container {user}")));
+        }
+        if !is_single(&names) && !self.options.force {
+            return Err(self.conflict("must be forced", "image is referenced in multiple repositories"));
+        }
+        self.check_stopped()?;
+        for name in &names {
+            self.untag(name)?;
+        }
+        self.delete()
+    }
+
+    fn users(&self) -> impl Iterator<Item = &ContainerRecord> {
+        self.containers.iter().filter(|record| record.image == self.image.id)
+    }
+
+    fn running(&self) -> Result<Option<String>, Error> {
+        for record in self.users() {
+            if containers::state::read(self.engine, record)?.is_running() {
+                return Ok(Some(short(&record.id).to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_stopped(&self) -> Result<(), Error> {
+        match self.users().next() {
+            Some(user) if !self.options.force => {
+                let reason = format!("image is being used by stopped container {}", short(&user.id));
+                Err(self.conflict("must be forced", &reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn conflict(&self, force: &str, reason: &str) -> Error {
+        let id = self.image.id.short();
+        Error::new(ErrorKind::Conflict, format!("conflict: unable to delete {id} ({force}) - {reason}"))
+    }
+
+    fn untag(&mut self, reference: &Reference) -> Result<(), Error> {
+        self.engine.store().untag_image_locked(self.lock, reference)?;
+        self.done.push(Removal::Untagged(reference.familiar()));
+        Ok(())
+    }
+
+    fn delete(&mut self) -> Result<(), Error> {
+        let held = held(&self.containers);
+        let removed = self.engine.store().remove_image_locked(self.lock, &self.image.id, held)?;
+        self.done.push(Removal::Deleted(self.image.id.to_string()));
+        // As docker: from the top down.
+        for layer in self.image.layers.iter().rev() {
+            if removed.layers.contains(&layer.diff_id) {
+                self.done.push(Removal::Deleted(layer.diff_id.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every layer that a container stands on or mounts.
+pub(crate) fn held(containers: &[ContainerRecord]) -> HashSet<DiffId> {
+    let layers = |record: &ContainerRecord| {
+        let mounted = record.mounts.iter().flat_map(|mount| mount.layers.clone());
+        record.layers.iter().cloned().chain(mounted).collect::<Vec<_>>()
+    };
+    containers.iter().flat_map(layers).collect()
+}
+
+/// Whether the user meant the image by its ID. A name wins over an ID of the same letters.
+fn is_id_prefix(image: &Image, name: &str) -> bool {
+    image.id.0.hex().starts_with(name) || image.id.to_string().starts_with(name)
+}
+
+/// At most one tag, and digests only beside it.
+fn is_single(names: &[Reference]) -> bool {
+    if names.len() <= 1 {
+        return true;
+    }
+    let (digests, tags): (Vec<&Reference>, Vec<&Reference>) =
+        names.iter().partition(|name| name.digest().is_some());
+    let repository = tags.first().or(digests.first()).map(|name| name.name());
+    tags.len() <= 1 && digests.iter().all(|name| Some(name.name()) == repository)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corten_spec::Digest;
+
+    #[test]
+    fn a_single_name_and_its_digests() {
+        let names = |texts: &[&str]| -> Vec<Reference> {
+            let digest = Digest::of(b"x").to_string();
+            texts.iter().map(|text| Reference::parse(&text.replace("DIGEST", &digest)).unwrap()).collect()
+        };
+        let cases: [(&[&str], bool); 7] = [
+            (&[], true),
+            (&["a"], true),
+            (&["a", "a:2"], false),
+            (&["a", "b"], false),
+            (&["a", "a@DIGEST"], true),
+            (&["a", "b@DIGEST"], false),
+            (&["a@DIGEST", "b@DIGEST"], false),
+        ];
+        for (texts, expected) in cases {
+            assert_eq!(is_single(&names(texts)), expected, "{texts:?}");
+        }
+    }
+}
