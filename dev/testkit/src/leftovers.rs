@@ -129,6 +129,7 @@ fn processes(base: &Path, ids: &BTreeSet<String>) -> Vec<String> {
     let base = base.to_string_lossy().into_owned();
     let expected = EXPECTED.lock().expect("no test thread died here");
     let mut found = Vec::new();
+    let mut zombies = Vec::new();
     for pid in fs::list("/proc").unwrap_or_default().iter().filter_map(|name| name.parse::<i32>().ok()) {
         let read = |file: &str| {
             let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
@@ -142,7 +143,7 @@ fn processes(base: &Path, ids: &BTreeSet<String>) -> Vec<String> {
             // An orphan comes to us, the subreaper, and stays. A keeper leads its session and ends so; whatever
             // else has come was its own to reap.
             if stat.parent == own && stat.session != pid && stat.session != own_session() {
-                found.push(format!("zombie: {pid} ({})", stat.command));
+                zombies.push((pid, stat.command));
             }
             continue;
         }
@@ -152,8 +153,25 @@ fn processes(base: &Path, ids: &BTreeSet<String>) -> Vec<String> {
             found.push(format!("process: {pid} {line}"));
         }
     }
+    found.extend(zombies.into_iter().map(|(pid, command)| format!("{ZOMBIE}{pid} ({command})")));
     found
 }
+
+/// Ends the processes among what is left, and lets the zombies be the matter of this one case.
+pub(crate) fn settle(left: &[String]) {
+    let pid = |line: &str, what: &str| line.strip_prefix(what)?.split(' ').next()?.parse::<i32>().ok();
+    for line in left {
+        if let Some(zombie) = pid(line, ZOMBIE) {
+            expect_orphan(zombie);
+        }
+        let process = pid(line, "process: ").and_then(rustix::process::Pid::from_raw);
+        if let Some(pidfd) = process.and_then(|process| corten_sys::process::open_pidfd(process).ok()) {
+            corten_sys::process::send_signal(&pidfd, 9).map(drop).unwrap_or_default();
+        }
+    }
+}
+
+const ZOMBIE: &str = "zombie: ";
 
 fn own_session() -> i32 {
     rustix::process::getsid(None).map_or(0, |pid| pid.as_raw_nonzero().get())

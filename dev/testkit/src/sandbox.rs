@@ -167,6 +167,8 @@ impl Drop for Sandbox {
         let left = if failed { Vec::new() } else { crate::leftovers::wait_until_none(|| self.leftovers()) };
         if failed || !left.is_empty() {
             self.sweep();
+            crate::leftovers::settle(&left);
+            crate::leftovers::settle(&self.leftovers());
         }
         let removed = fs::remove_dir_all(&self.base);
         assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));

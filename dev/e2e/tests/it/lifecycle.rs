@@ -116,10 +116,25 @@ fn run_detached_lets_go_of_the_caller() {
 #[test]
 fn ps_shows_what_runs_and_what_ran() {
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "--name", "up", "-l", "a=b", "box", "sleep", "1000"]);
-    sandbox.ok(&["run", "--name", "down", "box", "sh", "-c", "exit 3"].as_slice()).clear();
-    sandbox.ok(&["rm", "-f", "up", "down"]);
-    drop(id);
+    sandbox.ok(&["run", "-d", "--name", "up", "-l", "a=b", "box", "sleep", "1000"]);
+    assert_eq!(sandbox.corten(&["run", "--name", "down", "box", "sh", "-c", "exit 3"]), Output::new(3, "", ""));
+    sandbox.ok(&["create", "--name", "new", "box", "true"]);
+    let check = |flags: &[&str], expected: &str| {
+        let words: Vec<&str> = ["ps", "--format", "{{.Names}} {{.State}}"].iter().chain(flags).copied().collect();
+        let output = sandbox.ok(&words);
+        let mut lines: Vec<&str> = output.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines.join(", "), expected, "{flags:?}");
+    };
+    check(&[], "up running");
+    check(&["-a"], "down exited, new created, up running");
+    check(&["-a", "--filter", "exited=3"], "down exited");
+    check(&["-a", "--filter", "label=a=b"], "up running");
+    check(&["-a", "--filter", "status=created"], "new created");
+    check(&["-a", "--filter", "name=o"], "down exited");
+    let output = sandbox.ok(&["ps", "-a", "--format", "{{.Names}} {{.Status}}", "--filter", "name=down"]);
+    assert!(output.starts_with("down Exited (3) "), "{output}");
+    sandbox.ok(&["rm", "-f", "up", "down", "new"]);
 }
 
 #[test]
