@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::error::{Errno, SysError};
+use crate::error::{Context, Errno, SysError};
 use crate::mount::{self, Attributes, Depth, MountAttrFlags};
 use crate::process::last_errno;
 
@@ -21,10 +21,12 @@ pub fn replace(path: &str, arguments: &[String], environment: &[String]) -> SysE
 }
 
 /// As [`replace`] for the program behind a descriptor.
-pub fn replace_with(program: impl AsFd, arguments: &[String]) -> SysError {
-    let Some(argv) = c_strings(arguments) else { return SysError::new("exec", "", Errno::INVAL) };
+pub fn replace_with(program: impl AsFd, arguments: &[String], environment: &[String]) -> SysError {
+    let (Some(argv), Some(envp)) = (c_strings(arguments), c_strings(environment)) else {
+        return SysError::new("exec", "", Errno::INVAL);
+    };
     let argv = pointers(&argv);
-    let envp = pointers(&[]);
+    let envp = pointers(&envp);
     let fd = program.as_fd().as_raw_fd();
     // SAFETY: the descriptor is live, argv and envp are null-terminated arrays of live C strings.
     unsafe {
@@ -47,6 +49,12 @@ pub fn detached_self() -> Result<OwnedFd, SysError> {
     let attributes = Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Attributes::default() };
     mount::set_attributes(&tree, "/proc/self/exe", Depth::One, attributes)?;
     Ok(tree)
+}
+
+/// Says whether this program can be written through /proc/self/exe by somebody with the rights to.
+pub fn is_exposed() -> Result<bool, SysError> {
+    let stat = rustix::fs::statvfs("/proc/self/exe").on("statvfs", "/proc/self/exe")?;
+    Ok(!stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn c_string(text: &str) -> Option<CString> {

@@ -9,6 +9,7 @@ pub mod dir;
 pub mod error;
 pub mod exec;
 pub mod fs;
+pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod pty;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -19,6 +19,15 @@ const FDS_PER_MESSAGE: usize = 253;
 /// A connected pair.
 pub fn pair() -> Result<(UnixStream, UnixStream), SysError> {
     UnixStream::pair().on("socketpair", "")
+}
+
+/// Takes over a socket that was inherited through exec by its number, close-on-exec again.
+pub fn inherited(number: &str) -> Option<UnixStream> {
+    let fd: RawFd = number.parse().ok().filter(|&fd| fd > 2)?;
+    // SAFETY: the number was handed over by the exec for this purpose, and nothing else in this new program owns it.
+    let socket = unsafe { UnixStream::from_raw_fd(fd) };
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).ok()?;
+    Some(socket)
 }
 
 /// Sends a length-prefixed message, then its descriptors.

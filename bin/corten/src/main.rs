@@ -10,10 +10,17 @@ mod ui;
 use std::process::ExitCode;
 
 use corten_engine::launch;
+use corten_runtime::init;
+use corten_sys::socket;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
-    if arguments.next().is_some_and(|name| name == launch::START_OVER) {
+    let name = arguments.next().unwrap_or_default();
+    if name == init::PROTECTED {
+        let number = arguments.next().unwrap_or_default();
+        init::resume(socket::inherited(&number.to_string_lossy()));
+    }
+    if name == launch::START_OVER {
         cli::start_over(arguments);
     }
     cli::main()

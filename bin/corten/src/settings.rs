@@ -72,3 +72,14 @@ fn current_directory() -> PathBuf {
     // A directory that was removed under the caller: relative paths then fail by themselves.
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
 }
+
+/// This process's arguments as they came, for executing itself again.
+pub(crate) fn arguments() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// The whole environment, for executing itself again.
+pub(crate) fn environment() -> Vec<String> {
+    let entry = |(name, value): (OsString, OsString)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy());
+    std::env::vars_os().map(entry).collect()
+}

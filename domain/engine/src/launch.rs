@@ -309,7 +309,7 @@ impl Hooks for EngineHooks {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         let arguments = [START_OVER.to_owned(), text(&blob.root), text(&blob.run_root), order.id.clone()];
         match fs::open("/proc/self/exe") {
-            Ok(program) => exec::replace_with(&program, &arguments),
+            Ok(program) => exec::replace_with(&program, &arguments, &[]),
             Err(error) => error,
         }
     }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod host;
 mod id_range;
 pub mod images;
+pub mod info;
 pub mod launch;
 pub mod volumes;
 

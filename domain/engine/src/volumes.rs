@@ -71,6 +71,11 @@ fn validate(name: &str) -> Result<(), Error> {
     if first && rest && name.len() >= 2 {
         return Ok(());
     }
+    if name.len() < 2 {
+        return Err(Error::invalid(format!(
+            "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )));
+    }
     Err(Error::invalid(format!(
         "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
          \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
@@ -80,6 +85,64 @@ fn validate(name: &str) -> Result<(), Error> {
 /// Lists all volumes by name.
 pub fn list(engine: &Engine) -> Result<Vec<Volume>, Error> {
     Ok(engine.store().volumes()?)
+}
+
+/// Which volumes: all members must match, any text of one (but every label).
+#[derive(Debug, Clone, Default)]
+pub struct Filters {
+    /// Used by no container.
+    pub dangling: Option<bool>,
+    pub drivers: Vec<String>,
+    /// `key` or `key=value`.
+    pub labels: Vec<String>,
+    /// Parts of names.
+    pub names: Vec<String>,
+}
+
+impl Filters {
+    /// Adds one `key=value`.
+    pub fn add(&mut self, text: &str) -> Result<(), Error> {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(Error::invalid(format!("bad format of filter \"{text}\" (expected name=value)")));
+        };
+        let value = value.trim().to_owned();
+        match key.trim().to_lowercase().as_str() {
+            "dangling" => {
+                self.dangling = Some(match value.to_lowercase().as_str() {
+                    "1" | "true" | "t" => true,
+                    "0" | "false" | "f" => false,
+                    _ => return Err(Error::invalid(format!("invalid filter 'dangling=[{value}]'"))),
+                });
+            }
+            "driver" => self.drivers.push(value),
+            "label" => self.labels.push(value),
+            "name" => self.names.push(value),
+            other => return Err(Error::invalid(format!("invalid filter '{other}'"))),
+        }
+        Ok(())
+    }
+
+    fn matches(&self, volume: &Volume) -> bool {
+        let has_label = |wanted: &String| match wanted.split_once('=') {
+            Some((key, value)) => volume.labels.get(key).is_some_and(|label| label == value),
+            None => volume.labels.contains_key(wanted),
+        };
+        (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
+            && (self.names.is_empty() || self.names.iter().any(|name| volume.name.contains(name)))
+            && self.labels.iter().all(has_label)
+    }
+}
+
+/// Lists the volumes that the filters leave, by name.
+pub fn select(engine: &Engine, filters: &Filters) -> Result<Vec<Volume>, Error> {
+    let mut volumes = list(engine)?;
+    volumes.retain(|volume| filters.matches(volume));
+    if let Some(dangling) = filters.dangling {
+        let records = containers::list(engine)?;
+        let used = |volume: &Volume| records.iter().any(|record| record.uses_volume(&volume.name));
+        volumes.retain(|volume| used(volume) != dangling);
+    }
+    Ok(volumes)
 }
 
 /// Finds a volume.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
-use corten_sys::{Errno, SysError, clock, fs, socket, title};
+use corten_sys::{Errno, SysError, clock, fs, memory, socket, title};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FlockOperation;
 
@@ -309,6 +309,8 @@ impl Keeper<'_> {
 
     fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
         let children = SignalFd::new(&[CHILD])?;
+        (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
+        memory::release();
         loop {
             let mut fds = [
                 PollFd::from_borrowed_fd(run.launching.pidfd().as_fd(), PollFlags::IN),

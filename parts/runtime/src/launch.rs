@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use corten_sys::SysError;
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::process::{self, Cloned, Pid, namespace};
-use corten_sys::{fs, rlimit, socket};
+use corten_sys::{exec, fs, rlimit, socket};
 use serde::{Deserialize, Serialize};
 
 use crate::init;
@@ -91,10 +91,15 @@ pub fn launch(
 /// Clones an init that waits for its plan.
 pub fn clone_init(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Launched, SysError> {
     let (ours, theirs) = socket::pair()?;
+    // Made here: inside, the program's mount belongs to another namespace and cannot be cloned.
+    let protected = if namespaces & namespace::USER == 0 { Some(exec::detached_self()?) } else { None };
     match process::clone(namespaces, cgroup)? {
         Cloned::Child => {
             drop(ours);
-            init::main(&theirs)
+            match protected {
+                Some(program) => init::main_protected(&theirs, &program),
+                None => init::main(&theirs),
+            }
         }
         Cloned::Parent { pid, pidfd } => Ok(Launched { pid, pidfd, socket: ours }),
     }
@@ -221,7 +226,17 @@ fn open_tree(tree: &Tree, userns: Option<&File>) -> Result<OwnedFd, SysError> {
         idmap: userns.filter(|_| tree.idmap).map(AsFd::as_fd),
         ..Attributes::default()
     };
-    mount::set_attributes(&fd, &name, depth, attributes).map_err(|error| refuse_idmap(error, tree))?;
+    match mount::set_attributes(&fd, &name, depth, attributes) {
+        Err(error) if tree.idmap && tree.recursive && error.errno() == corten_sys::Errno::INVAL => {
+            // One of the mounts below cannot map ids: the top one still may, and those below keep the host's.
+            let below = Attributes { idmap: None, ..attributes };
+            mount::set_attributes(&fd, &name, depth, below)?;
+            let top = Attributes { idmap: attributes.idmap, ..Attributes::default() };
+            mount::set_attributes(&fd, &name, Depth::One, top)
+        }
+        other => other,
+    }
+    .map_err(|error| refuse_idmap(error, tree))?;
     Ok(fd)
 }
 

@@ -7,7 +7,9 @@ mod human;
 mod images;
 mod listing;
 mod moment;
+mod system;
 mod template;
+mod volumes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -98,6 +100,9 @@ const COMMANDS: &[Command] = &[
     ),
     command(&["rmi"], "Remove one or more images", images::rmi::run),
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
+    command(&["inspect"], "Return low-level information on corten objects", system::inspect::run),
+    command(&["version"], "Show the corten version information", system::version::run),
+    command(&["info"], "Display system-wide information", system::info::run),
 ];
 
 /// A group's name, its line of help, and its members with the commands they stand for.
@@ -112,7 +117,6 @@ const GROUPS: &[Group] = &[
             ("attach", "attach"),
             ("create", "create"),
             ("exec", "exec"),
-            ("inspect", "inspect"),
             ("kill", "kill"),
             ("logs", "logs"),
             ("ls", "ps"),
@@ -131,7 +135,6 @@ const GROUPS: &[Group] = &[
         "Manage images",
         &[
             ("import", "import"),
-            ("inspect", "inspect"),
             ("load", "load"),
             ("ls", "images"),
             ("list", "images"),
@@ -142,10 +145,41 @@ const GROUPS: &[Group] = &[
         ],
     ),
     ("system", "Manage corten", &[("info", "info")]),
+    ("volume", "Manage volumes", &[]),
 ];
 
-/// `corten volume COMMAND`.
-const VOLUME_COMMANDS: &[Command] = &[];
+/// Commands that are only there in their group.
+const MEMBERS: &[(&str, &[Command])] = &[
+    (
+        "container",
+        &[command(
+            &["inspect"],
+            "Display detailed information on one or more containers",
+            system::inspect::container,
+        )],
+    ),
+    (
+        "image",
+        &[command(
+            &["inspect"],
+            "Display detailed information on one or more images",
+            images::inspect_json::run,
+        )],
+    ),
+    (
+        "volume",
+        &[
+            command(&["create"], "Create a volume", volumes::create::run),
+            command(
+                &["inspect"],
+                "Display detailed information on one or more volumes",
+                volumes::inspect::run,
+            ),
+            command(&["ls", "list"], "List volumes", volumes::ls::run),
+            command(&["rm", "remove"], "Remove one or more volumes", volumes::rm::run),
+        ],
+    ),
+];
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
@@ -175,8 +209,9 @@ fn find(arguments: &[OsString]) -> Option<(&'static Command, Vec<OsString>)> {
         return Some((command, rest(1)));
     }
     let second = arguments.get(1)?.to_str()?;
-    if word == "volume" {
-        return by_name(VOLUME_COMMANDS, second).map(|command| (command, rest(2)));
+    let own = MEMBERS.iter().find(|(group, _)| *group == word).map(|(_, commands)| *commands);
+    if let Some(command) = own.and_then(|commands| by_name(commands, second)) {
+        return Some((command, rest(2)));
     }
     let (.., members) = GROUPS.iter().find(|(group, ..)| *group == word)?;
     let (_, target) = members.iter().find(|(member, _)| *member == second)?;
@@ -218,13 +253,14 @@ fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
     match word.as_str() {
         "" | "help" | "-h" | "--help" => ui.raw(help().as_bytes()),
         "-v" | "--version" => ui.line(concat!("corten version ", env!("CARGO_PKG_VERSION"))),
-        "volume" => ui.raw(group_help("volume", "Manage volumes", VOLUME_COMMANDS.iter()).as_bytes()),
-        group if GROUPS.iter().any(|(name, ..)| *name == group) && arguments.len() < 2 => {
+        group if GROUPS.iter().any(|(name, ..)| *name == group) && asks_for_help(arguments.get(1)) => {
             for (name, about, members) in GROUPS.iter().filter(|(name, ..)| *name == group) {
                 let targets = members.iter().map(|(_, target)| target);
                 let commands = COMMANDS
                     .iter()
                     .filter(|command| targets.clone().any(|target| command.names.contains(target)));
+                let own = MEMBERS.iter().filter(|(group, _)| group == name);
+                let commands = commands.chain(own.flat_map(|(_, commands)| *commands));
                 ui.raw(group_help(name, about, commands).as_bytes());
             }
         }
@@ -239,6 +275,10 @@ fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn asks_for_help(word: Option<&OsString>) -> bool {
+    word.is_none_or(|word| ["help", "-h", "--help"].iter().any(|help| word == help))
+}
+
 fn help() -> String {
     let mut text =
         String::from("Usage:  corten [OPTIONS] COMMAND\n\nRun containers without a daemon\n\nCommands:\n");
@@ -249,7 +289,6 @@ fn help() -> String {
     for (name, about, _) in GROUPS {
         text.push_str(&format!("  {name:<11} {about}\n"));
     }
-    text.push_str("  volume      Manage volumes\n");
     text.push_str(
         "\nGlobal Options:\n      --config string     Location of client config files (default \"~/.docker\")\n      \
          --root string       Directory of images, containers and volumes (default \"/var/lib/corten\", env CORTEN_ROOT)\n      \

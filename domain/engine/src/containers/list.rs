@@ -1,6 +1,6 @@
 //! Listing containers by docker's filters: each a pure function of record and state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use corten_spec::ImageId;
 use corten_spec::digest::DiffId;
@@ -192,7 +192,10 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
     let all = options.all || options.last.is_some() || filters.wants_all();
     let positioned = filters.before.is_some() || filters.since.is_some();
     // What does not run has no directory in the run root: `ps` among a thousand stopped ones reads none of them.
-    let mut records = if all || positioned { lookup::list(engine)? } else { present(engine)? };
+    let present = fs::list(engine.run().join("containers"))?;
+    let mut records =
+        if all || positioned { lookup::list(engine)? } else { lookup::list_of(engine, present.clone())? };
+    let present: HashSet<String> = present.into_iter().collect();
     if let Some(name) = &filters.before {
         let mark = lookup::find(engine, name)?;
         records = records.into_iter().skip_while(|record| record.id != mark.id).skip(1).collect();
@@ -214,7 +217,9 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
         if !descends || !filters.match_record(&record) {
             continue;
         }
-        let state = state::read(engine, &record)?;
+        let at_rest = !present.contains(&record.id);
+        let read = if at_rest { state::read_at_rest } else { state::read };
+        let state = read(engine, &record)?;
         if !(all || runs(&state)) || !filters.match_state(&state) {
             continue;
         }
@@ -228,11 +233,6 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
 /// docker counts a container that waits for its restart among the running ones.
 fn runs(state: &ContainerState) -> bool {
     matches!(state.status, Status::Running | Status::Restarting)
-}
-
-/// The containers with a directory in the run root, the newest first.
-fn present(engine: &Engine) -> Result<Vec<ContainerRecord>, Error> {
-    lookup::list_of(engine, fs::list(engine.run().join("containers"))?)
 }
 
 /// An image whose layers a container's begin with.

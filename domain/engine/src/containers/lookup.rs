@@ -1,5 +1,7 @@
 //! Finding containers: by name, id or the start of an id.
 
+use std::cmp::Reverse;
+
 use corten_sys::fs;
 
 use super::record::ContainerRecord;
@@ -54,7 +56,8 @@ pub(super) fn list_of(engine: &Engine, ids: Vec<String>) -> Result<Vec<Container
         // One that was removed since the listing, or is just being made, is not there.
         records.extend(ContainerRecord::load(engine, &id)?);
     }
-    records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    // By key: a record is large, and this moves each only once.
+    records.sort_by_cached_key(|record| (Reverse(record.created), record.id.clone()));
     Ok(records)
 }
 

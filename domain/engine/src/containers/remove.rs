@@ -3,7 +3,7 @@
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use super::{anonymous_volumes, lock, stop};
-use crate::{Engine, Error};
+use crate::{Engine, Error, images};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +41,10 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
         for volume in anonymous_volumes(record) {
             store.remove_volume(&volume)?;
         }
+    }
+    if !store.has_image(&record.image) {
+        // Removed by force from under the container, which kept the layers until now.
+        images::collect(engine)?;
     }
     if !discarded {
         return Err(Error::not_found(format!("No such container: {}", record.name)));

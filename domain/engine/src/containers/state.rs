@@ -58,10 +58,7 @@ pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState,
     loop {
         let run = RunState::read(&run_dir)?;
         let exit = exits::read(&exits_path(engine, record))?;
-        let Some(run) = run else {
-            let status = if exit.is_some() { Status::Exited } else { Status::Created };
-            return Ok(ContainerState { status, run: None, exit });
-        };
+        let Some(run) = run else { return Ok(at_rest(exit)) };
         if run.restarting && run.keeper.is_alive() {
             return Ok(ContainerState { status: Status::Restarting, run: Some(run), exit });
         }
@@ -82,6 +79,16 @@ pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState,
         }
         wait_for_end(engine, &record.id)?;
     }
+}
+
+/// Reads the state of a container that is known to have no directory in the run root.
+pub(crate) fn read_at_rest(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState, Error> {
+    Ok(at_rest(exits::read(&exits_path(engine, record))?))
+}
+
+fn at_rest(exit: Option<ExitRecord>) -> ContainerState {
+    let status = if exit.is_some() { Status::Exited } else { Status::Created };
+    ContainerState { status, run: None, exit }
 }
 
 /// Blocks until the keeper of the current run has written the exit record, or has died.

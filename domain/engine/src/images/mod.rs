@@ -14,7 +14,7 @@ use corten_store::{Image, ImageError, LoadOptions, SaveItem, StoreError};
 use jiff::Timestamp;
 
 pub use list::{Filters, Listed, describe, list};
-pub use remove::{Removal, RemoveOptions, remove};
+pub use remove::{Removal, RemoveOptions, collect, remove};
 
 use crate::error::ErrorKind;
 use crate::{Engine, Error};

@@ -172,8 +172,17 @@ impl Task<'_> {
     }
 }
 
+/// Discards the layers that no image and no container stands on any more: those of containers that outlived
+/// their image, and what crashes left. The caller empties the trash.
+pub fn collect(engine: &Engine) -> Result<(), Error> {
+    let lock = engine.store().lock_images()?;
+    let held = held(&containers::list(engine)?);
+    engine.store().collect_unused_locked(&lock, held)?;
+    Ok(())
+}
+
 /// Every layer that a container stands on or mounts.
-pub(crate) fn held(containers: &[ContainerRecord]) -> HashSet<DiffId> {
+fn held(containers: &[ContainerRecord]) -> HashSet<DiffId> {
     let layers = |record: &ContainerRecord| {
         let mounted = record.mounts.iter().flat_map(|mount| mount.layers.clone());
         record.layers.iter().cloned().chain(mounted).collect::<Vec<_>>()

@@ -8,9 +8,10 @@ mod clients;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use corten_sys::process::{self, Cloned, Pid};
-use corten_sys::{Errno, SysError, clock, pty, socket, title};
+use corten_sys::{Errno, SysError, clock, memory, pty, socket, title};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
@@ -27,6 +28,9 @@ const CHUNK: usize = 136 << 10;
 /// More unsent output than this in a client's queue stops reading: a slow client slows the payload down, as a
 /// pipe would, and loses nothing.
 const QUEUE_LIMIT: usize = 256 << 10;
+
+/// A worker that has had nothing to do for so long gives its memory back.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Keeper → worker: the payload has ended.
 const FINISH: u8 = b'f';
@@ -109,6 +113,8 @@ struct Worker {
     clients: Vec<Client>,
     draining: bool,
     leaving: bool,
+    /// How long nothing must happen until memory is given back; `None` when it has been.
+    until_release: Option<Duration>,
 }
 
 impl Worker {
@@ -143,6 +149,7 @@ impl Worker {
             clients: client.into_iter().collect(),
             draining: false,
             leaving: false,
+            until_release: Some(IDLE),
         })
     }
 
@@ -174,7 +181,7 @@ impl Worker {
     }
 
     /// Waits for the next thing to do.
-    fn wait(&self) -> Result<Ready, SysError> {
+    fn wait(&mut self) -> Result<Ready, SysError> {
         let congested = self.clients.iter().any(|client| client.queued() > QUEUE_LIMIT);
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
@@ -196,7 +203,11 @@ impl Worker {
         if let Some(stdin) = self.stdin.as_ref().filter(|_| !self.input.is_empty()) {
             fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::OUT));
         }
-        clock::poll(&mut fds, None)?;
+        let quiet = clock::poll(&mut fds, self.until_release)? == 0;
+        if quiet {
+            memory::release();
+        }
+        self.until_release = if quiet { None } else { Some(IDLE) };
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
         let listener = events.next().unwrap_or(false);
         let control = events.next().unwrap_or(false) && self.control.is_some();

@@ -8,11 +8,11 @@ pub(crate) mod steps;
 pub(crate) mod user;
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use corten_sys::process::{self, Cloned};
-use corten_sys::{SysError, socket};
+use corten_sys::{SysError, exec, socket};
 
 use crate::launch::StartFailure;
 use crate::plan::InitPlan;
@@ -78,6 +78,32 @@ pub(crate) fn main(socket: &UnixStream) -> ! {
     // Nobody listens any more where this fails: the exit code is all that is left to say.
     Report::Failed(failure).send(socket).unwrap_or_default();
     process::exit_now(code)
+}
+
+/// The name by which this program is executed as an init with the host's ids, its socket's number behind it.
+pub const PROTECTED: &str = "corten-init";
+
+/// As [`main`] for a container whose root is the host's: from a read-only clone of this program that is attached
+/// nowhere, so that the payload cannot write the real one through /proc/PID/exe (CVE-2019-5736).
+pub(crate) fn main_protected(socket: &UnixStream, program: &OwnedFd) -> ! {
+    let failure = match become_protected(socket, program) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    Report::Failed(StartFailure::platform(failure)).send(socket).unwrap_or_default();
+    process::exit_now(125)
+}
+
+fn become_protected(socket: &UnixStream, program: &OwnedFd) -> Result<std::convert::Infallible, SysError> {
+    let kept = socket.as_fd();
+    rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty()).map_err(|errno| SysError::new("fcntl", "", errno))?;
+    Err(exec::replace_with(program, &[PROTECTED.to_owned(), kept.as_raw_fd().to_string()], &[]))
+}
+
+/// Goes on as init in the fresh program that [`PROTECTED`] names. Never returns.
+pub fn resume(socket: Option<UnixStream>) -> ! {
+    let Some(socket) = socket else { process::exit_now(125) };
+    main(&socket)
 }
 
 /// Joins other containers' namespaces, then clones init from there as a sibling. Never returns.

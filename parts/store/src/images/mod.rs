@@ -89,6 +89,11 @@ impl Store {
         record::load(&self.image_path(id))
     }
 
+    /// Says whether there is such an image, without reading its record.
+    pub fn has_image(&self, id: &ImageId) -> bool {
+        fs::exists(self.image_path(id))
+    }
+
     /// Lists the IDs of all images, unordered.
     pub fn image_ids(&self) -> Result<Vec<ImageId>, StoreError> {
         let names = fs::list(self.path("images"))?;

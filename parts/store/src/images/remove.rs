@@ -63,7 +63,17 @@ impl Store {
         &self,
         held: impl FnOnce() -> Result<HashSet<DiffId>, StoreError>,
     ) -> Result<Vec<DiffId>, StoreError> {
-        let _lock = self.lock_images()?;
+        let lock = self.lock_images()?;
+        let held = held()?;
+        self.collect_unused_locked(&lock, held)
+    }
+
+    /// As [`Store::collect_unused`] for a caller who holds the images lock.
+    pub fn collect_unused_locked(
+        &self,
+        _lock: &Lock,
+        held: HashSet<DiffId>,
+    ) -> Result<Vec<DiffId>, StoreError> {
         let mut blobs = HashSet::new();
         for algorithm in fs::list(self.path("blobs"))? {
             for hex in fs::list(self.path("blobs").join(&algorithm))? {
@@ -71,7 +81,7 @@ impl Store {
             }
         }
         let layers = self.layers()?.into_iter().collect();
-        self.discard_unused(layers, blobs, held()?)
+        self.discard_unused(layers, blobs, held)
     }
 
     /// Discards those of `layers` and `blobs` that are not needed. The caller holds the images lock.

@@ -11,13 +11,14 @@ use corten_engine::containers::{self, ContainerRecord, ExecOptions, ExecProcess}
 use corten_sys::process::{self, Cloned};
 use corten_sys::pty::{self, RawMode};
 use corten_sys::signal::SignalFd;
-use corten_sys::{Errno, SysError, clock, fs, socket};
+use corten_sys::{Errno, SysError, clock, exec, fs, socket};
 use rustix::event::{PollFd, PollFlags};
 
 use super::keys::DetachKeys;
 use super::session::shell_code;
 use crate::cli::flags;
 use crate::cli::{CliError, Context};
+use crate::settings;
 
 const SIGWINCH: i32 = 28;
 
@@ -71,6 +72,9 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
+    if record.spec.host_ids().is_some() && exec::is_exposed()? {
+        return Err(exec::replace_with(exec::detached_self()?, &settings::arguments(), &settings::environment()).into());
+    }
     let options = ExecOptions {
         args: command.to_vec(),
         env: flags::read_environment(&context.settings, &args.env_file, &args.env)

@@ -1,6 +1,7 @@
 //! Image commands, one file each.
 
 pub(crate) mod import;
+pub(crate) mod inspect_json;
 pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod rmi;

@@ -50,6 +50,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     // The images are gone already; their bytes go while the user reads on.
     context.ui.flush();
-    images::empty_trash(&engine)?;
+    let emptied = images::collect(&engine).and_then(|()| images::empty_trash(&engine));
+    failures.extend(emptied.err().map(CliError::from));
     CliError::all(failures)
 }

@@ -1,5 +1,7 @@
 //! Carrying a template out.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::parse::{Call, Node, Operand, Pipe, What};
@@ -20,7 +22,7 @@ pub(super) fn render(
     missing: Missing<'_>,
     header: bool,
 ) -> Result<String, TemplateError> {
-    let variables = vec![("$".to_owned(), data.clone())];
+    let variables = Vec::new();
     let mut run = Run { missing, header, root: data, variables, out: String::new() };
     run.nodes(nodes, data)?;
     Ok(run.out)
@@ -119,24 +121,27 @@ impl Run<'_> {
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, TemplateError> {
         let value = match &operand.what {
-            What::Dot => dot.clone(),
-            What::Literal(value) => value.clone(),
+            // Borrowed: a thousand rows of a listing are not cloned for each of their fields.
+            What::Dot => Cow::Borrowed(dot),
+            What::Variable(name) if name == "$" => Cow::Borrowed(self.root),
+            What::Literal(value) => Cow::Borrowed(value),
             What::Variable(name) => {
                 let found = self.variables.iter().rev().find(|(other, _)| other == name);
-                found.map(|(_, value)| value.clone()).unwrap_or_default()
+                Cow::Owned(found.map(|(_, value)| value.clone()).unwrap_or_default())
             }
-            What::Pipe(pipe) => self.pipe(pipe, dot)?,
-            What::Function(name) => functions::call(name, &[])
-                .map_err(|reason| at(Some(operand), None, &format!("error calling {name}: {reason}")))?,
+            What::Pipe(pipe) => Cow::Owned(self.pipe(pipe, dot)?),
+            What::Function(name) => Cow::Owned(
+                functions::call(name, &[])
+                    .map_err(|reason| at(Some(operand), None, &format!("error calling {name}: {reason}")))?,
+            ),
         };
         let is_root = matches!(operand.what, What::Dot) && std::ptr::eq(dot, self.root);
         let mut value = value;
         for (depth, name) in operand.fields.iter().enumerate() {
-            value = self
-                .field(&value, name, is_root && depth == 0)
-                .map_err(|reason| at(Some(operand), None, &reason))?;
+            let found = self.field(&value, name, is_root && depth == 0);
+            value = Cow::Owned(found.map_err(|reason| at(Some(operand), None, &reason))?);
         }
-        Ok(value)
+        Ok(value.into_owned())
     }
 
     fn field(&self, value: &Value, name: &str, top: bool) -> Result<Value, String> {

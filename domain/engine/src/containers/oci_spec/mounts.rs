@@ -70,16 +70,12 @@ fn defaults(record: &ContainerRecord, facts: &HostFacts) -> Vec<Mount> {
     if spec.network != NetworkMode::Host {
         mounts.extend(cgroups(&facts.cgroups, writable));
     }
-    match &spec.namespaces.ipc {
-        Share::Host => {
-            mounts.push(mount("bind", "/dev/shm", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]));
-            mounts.push(mount("bind", "/dev/mqueue", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"]));
-        }
-        _ => {
-            mounts.push(mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
-            mounts.push(mount("tmpfs", "shm", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]));
-        }
-    }
+    // A message queue file system shows the IPC namespace of its maker, the host's with --ipc=host.
+    mounts.push(mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
+    mounts.push(match &spec.namespaces.ipc {
+        Share::Host => mount("bind", "/dev/shm", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]),
+        _ => mount("tmpfs", "shm", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+    });
     mounts
 }
 

@@ -2,7 +2,9 @@
 
 use corten_engine::containers::inspect::InspectedContainer;
 use corten_engine::containers::list;
-use corten_engine::containers::spec::{ContainerSpec, MountKind, MountSpec, Restart, Seccomp, Share};
+use corten_engine::containers::spec::{
+    ContainerSpec, DeviceSpec, MountKind, MountSpec, Restart, Seccomp, Share, Ulimit,
+};
 use corten_runtime::cgroups::resources::{DeviceRule, DeviceValue};
 use serde_json::{Map, Value, json};
 
@@ -203,7 +205,7 @@ fn limits(spec: &ContainerSpec) -> Map<String, Value> {
     let (memory, cpu) = (&spec.resources.memory, &spec.resources.cpu);
     // docker's -1 for no limit is the largest number of the kernel's.
     let limit = |value: u64| i64::try_from(value).unwrap_or(-1);
-    let ulimit = |ulimit: &corten_engine::containers::spec::Ulimit| json!({"Name": ulimit.name, "Hard": limit(ulimit.hard), "Soft": limit(ulimit.soft)});
+    let ulimit = |ulimit: &Ulimit| json!({"Name": ulimit.name, "Hard": limit(ulimit.hard), "Soft": limit(ulimit.soft)});
     object([
         ("Memory", memory.limit.unwrap_or(0).into()),
         ("MemoryReservation", memory.reservation.unwrap_or(0).into()),
@@ -229,7 +231,7 @@ fn limits(spec: &ContainerSpec) -> Map<String, Value> {
 
 fn devices(spec: &ContainerSpec) -> Map<String, Value> {
     let blkio = &spec.resources.blkio;
-    let device = |device: &corten_engine::containers::spec::DeviceSpec| {
+    let device = |device: &DeviceSpec| {
         json!({
             "PathOnHost": device.host,
             "PathInContainer": device.container,

@@ -1,0 +1,20 @@
+//! Commands about everything: version, info, inspect.
+
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod version;
+
+use serde_json::Value;
+
+use super::CliError;
+use super::template::{Missing, Template};
+
+/// Renders one document by `-f`: `json`, or a template for data that docker calls `kind`.
+fn formatted(format: &str, value: &Value, kind: &str) -> Result<String, CliError> {
+    if format == "json" {
+        return Ok(value.to_string());
+    }
+    let failed = |error| CliError::bare(format!("template parsing error: {error}"), 1);
+    let template = Template::parse(format).map_err(|error| failed(error).code(64))?;
+    template.render(value, Missing::Refused(kind)).map_err(failed)
+}

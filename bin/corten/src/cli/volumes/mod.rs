@@ -1,0 +1,6 @@
+//! Volume commands, one file each.
+
+pub(crate) mod create;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod rm;
