@@ -1,0 +1,20 @@
+//! End-to-end tests: the real binary, by its command line. `CORTEN_BIN` names it.
+//!
+//! Every case has a sandbox of its own, which fails it when anything is left behind. One module per noun.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the machine as its user does")]
+
+mod adoption;
+mod bad_input;
+mod exec;
+mod images;
+mod lifecycle;
+mod limits;
+mod logs;
+mod mounts;
+mod namespaces;
+mod place;
+mod restart;
+mod run;
+mod security;
+mod tty;
