@@ -1,7 +1,6 @@
 //! `corten exec`.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -15,6 +14,7 @@ use corten_sys::{Errno, SysError, clock, exec, fs, socket};
 use rustix::event::{PollFd, PollFlags};
 
 use super::keys::DetachKeys;
+use super::output::{self, To};
 use super::session::shell_code;
 use crate::cli::flags;
 use crate::cli::{CliError, Context};
@@ -176,13 +176,6 @@ struct ExecSession {
     interactive: bool,
 }
 
-/// Which way an output goes.
-#[derive(Clone, Copy)]
-enum To {
-    Stdout,
-    Stderr,
-}
-
 impl ExecSession {
     fn serve(mut self) -> Result<u8, CliError> {
         let is_terminal = self.process.terminal.is_some();
@@ -309,14 +302,6 @@ fn copy_once((from, to): &(OwnedFd, To)) -> Result<bool, CliError> {
         Err(errno) => return Err(SysError::new("read", "output", errno).into()),
     };
     let data = buffer.get(..length).unwrap_or_default();
-    let written = match to {
-        To::Stdout => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(data).and_then(|()| out.flush())
-        }
-        To::Stderr => std::io::stderr().write_all(data),
-    };
-    // A reader that has left does not end the command.
-    written.unwrap_or_default();
+    output::write(*to, data);
     Ok(true)
 }
