@@ -221,6 +221,10 @@ impl Launching for EngineLaunch {
         self.0.wait_exec().map_err(failure)
     }
 
+    fn hold_namespaces(&self) -> Vec<OwnedFd> {
+        self.0.hold_namespaces()
+    }
+
     fn abandon(&self) {
         self.0.abandon();
     }
@@ -272,9 +276,8 @@ impl Hooks for EngineHooks {
         let Some(blob) = clean_blob(order) else { return };
         let Some(remove) = &blob.remove else { return };
         if let Ok(store) = Store::open(&blob.root) {
-            let mut results = vec![store.release_name(&remove.name, &order.id).map(|()| true)];
-            results.push(store.discard(&remove.directory));
-            results.push(fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from));
+            let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
+            results.push(store.release_name(&remove.name, &order.id).map(|()| true));
             results.extend(remove.volumes.iter().map(|volume| store.remove_volume(volume)));
             for error in results.into_iter().filter_map(Result::err) {
                 log::warn!("removing container {}: {error}", order.id);
@@ -293,11 +296,11 @@ impl Hooks for EngineHooks {
         if let Err(error) = fs::remove_dir_all(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
         }
-        if blob.remove.is_some()
+        if let Some(remove) = &blob.remove
             && let Ok(store) = Store::open(&blob.root)
-            && let Err(error) = store.empty_trash()
+            && let Err(error) = store.discard(&remove.directory).and_then(|_| store.empty_trash())
         {
-            log::warn!("leaving trash: {error}");
+            log::warn!("leaving {}: {error}", remove.directory.display());
         }
         if blob.remove.is_some() && order.id.starts_with("00") {
             // One end in 256 sweeps, so that no end pays for many.

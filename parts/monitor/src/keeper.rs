@@ -40,6 +40,10 @@ pub trait Launching {
     fn pidfd(&self) -> &OwnedFd;
     /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
+    /// Opens the namespaces whose end the kernel would otherwise wait for before it reports the exit.
+    fn hold_namespaces(&self) -> Vec<OwnedFd> {
+        Vec::new()
+    }
     /// Kills it and reaps it, before it has become the payload.
     fn abandon(&self);
     /// For the engine, which knows what it made.
@@ -280,7 +284,7 @@ impl Keeper<'_> {
         };
         state.write(&order.run_dir)?;
         self.reply(&Reply::Started { pid });
-        Ok(Run { launching, channels, worker, state })
+        Ok(Run { launching, channels, worker, state, namespaces: Vec::new() })
     }
 
     /// Takes the place of a keeper that died: its container runs on, its worker leaves for a new one.
@@ -304,10 +308,11 @@ impl Keeper<'_> {
         self.reply(&Reply::Started { pid: state.init.pid });
         self.parent = None;
         let launching = Box::new(Adopted { init: state.init, pidfd });
-        self.serve(Run { launching, channels, worker, state }, alive)
+        self.serve(Run { launching, channels, worker, state, namespaces: Vec::new() }, alive)
     }
 
     fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
+        run.namespaces = run.launching.hold_namespaces();
         let children = SignalFd::new(&[CHILD])?;
         (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
         memory::release();
@@ -339,7 +344,7 @@ impl Keeper<'_> {
     }
 
     fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
-        let Run { channels, worker, state, .. } = run;
+        let Run { channels, worker, state, namespaces, .. } = run;
         worker.finish();
         drop(channels);
         let record = ExitRecord {
@@ -354,19 +359,22 @@ impl Keeper<'_> {
         exits::write(&self.order.exits, &record, !self.order.volatile)?;
         let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
         if let Some(pause) = pause {
+            // A new start must find no mount of the old one's upper directory (architecture D11).
+            drop(namespaces);
             return self.restart(state, &record, pause, alive);
         }
-        self.finish(&record);
+        self.finish(&record, namespaces);
         drop(alive);
         // It still serves slow clients; leaving it a zombie would be PID 1's to reap, if it does.
         process::wait(worker.pidfd()).map(drop)
     }
 
-    fn finish(&mut self, record: &ExitRecord) {
+    fn finish(&mut self, record: &ExitRecord, namespaces: Vec<OwnedFd>) {
         self.hooks.release(&self.order);
         let code = record.code.unwrap_or(255);
         self.reply(&Reply::Exited { code, oom_killed: record.oom_killed });
         self.parent = None;
+        drop(namespaces);
         self.hooks.clean(&self.order);
     }
 
@@ -409,6 +417,7 @@ struct Run {
     channels: Channels,
     worker: WorkerHandle,
     state: RunState,
+    namespaces: Vec<OwnedFd>,
 }
 
 /// Takes the lock that says "this run is not over"; waiters block on it instead of polling.

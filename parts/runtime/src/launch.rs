@@ -179,6 +179,17 @@ impl Launched {
         }
     }
 
+    /// Opens init's mount and IPC namespaces. While they are held the kernel need not dismantle them, with a wait
+    /// for its grace periods, between init's end and its report.
+    pub fn hold_namespaces(&self) -> Vec<OwnedFd> {
+        let pid = self.pid.as_raw_nonzero();
+        // Only a matter of time: an init that is gone already has none.
+        ["mnt", "ipc"]
+            .iter()
+            .filter_map(|kind| fs::open(format!("/proc/{pid}/ns/{kind}")).ok().map(OwnedFd::from))
+            .collect()
+    }
+
     /// Kills init and reaps it.
     pub fn abandon(&self) {
         let ended = process::send_signal(&self.pidfd, 9).and_then(|_| process::wait(&self.pidfd));
