@@ -2,39 +2,34 @@
 
 use std::ffi::OsString;
 
-use clap::Args;
 use corten_engine::containers::{self, ContainerSpec, StartOptions};
 use corten_engine::{Engine, ErrorKind};
 use corten_sys::{fs, socket};
 
 use super::session::{Session, SessionOptions};
+use crate::cli::flags::table::{self, Usage};
 use crate::cli::flags::{self, AttachFlags, ContainerFlags};
 use crate::cli::{CliError, Context};
 
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Run container in background and print container ID
-    #[arg(short, long)]
-    detach: bool,
-    #[command(flatten)]
-    attaching: AttachFlags,
-    #[command(flatten)]
-    container: ContainerFlags,
-}
+const USAGE: Usage = Usage {
+    name: "corten run",
+    synopsis: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create and run a new container from an image",
+};
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: RunArgs =
-        flags::parse("corten run", "Create and run a new container from an image", arguments)?;
+    let (mut args, words): (ContainerFlags, _) =
+        table::parse(&USAGE, &[flags::RUN, flags::CONTAINER], arguments)?;
+    args.words = words;
     let engine = context.engine().map_err(|error| error.code(125))?;
-    let mut spec = flags::to_spec(&engine, &context.settings, &args.container)?;
-    if args.detach && !args.container.attach.is_empty() {
+    let mut spec = flags::to_spec(&engine, &context.settings, &args)?;
+    if args.detach && !args.attach.is_empty() {
         return Err(CliError::new("Conflicting options: -a and -d", 125));
     }
-    let options = if args.detach {
-        None
-    } else {
-        Some(SessionOptions::new(&args.attaching, &args.container.attach, &spec)?)
-    };
+    let attaching =
+        AttachFlags { detach_keys: args.detach_keys.clone(), sig_proxy: args.sig_proxy.unwrap_or(true) };
+    let options =
+        if args.detach { None } else { Some(SessionOptions::new(&attaching, &args.attach, &spec)?) };
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
     if let Some(keeper) = &context.keeper {
@@ -47,11 +42,11 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 fn start(
     context: &mut Context,
     engine: &Engine,
-    args: &RunArgs,
+    args: &ContainerFlags,
     spec: ContainerSpec,
     options: Option<SessionOptions>,
 ) -> Result<u8, CliError> {
-    let cidfile = CidFile::reserve(context, args.container.cidfile.as_deref())?;
+    let cidfile = CidFile::reserve(context, args.cidfile.as_deref())?;
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
     let record = containers::create(engine, spec).map_err(|error| CliError::from(error).code(125))?;

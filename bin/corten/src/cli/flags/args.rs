@@ -1,224 +1,405 @@
-//! The flags themselves: the doc comments are the help.
+//! The flags of run and create: what they are called, what they say, where they go.
 
 use clap::{ArgAction, Args};
 
-/// Flags of run and create.
-#[derive(Debug, Default, Args)]
+use super::table::{Flag, Value as _};
+
+/// Flags of run and create, as given. Later ones win, lists grow.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerFlags {
-    /// Assign a name to the container
-    #[arg(long, value_name = "string")]
+    /// run only: do not stay attached.
+    pub(crate) detach: bool,
+    /// run only.
+    pub(crate) detach_keys: Option<String>,
+    /// run only: signals are not passed on when this is `false`.
+    pub(crate) sig_proxy: Option<bool>,
     pub(crate) name: Option<String>,
-    /// Overwrite the default ENTRYPOINT of the image
-    #[arg(long, value_name = "string")]
     pub(crate) entrypoint: Option<String>,
-    /// Set environment variables
-    #[arg(short, long, value_name = "list")]
     pub(crate) env: Vec<String>,
-    /// Read in a file of environment variables
-    #[arg(long, value_name = "list")]
     pub(crate) env_file: Vec<String>,
-    /// Working directory inside the container
-    #[arg(short, long, value_name = "string")]
     pub(crate) workdir: Option<String>,
-    /// Username or UID (format: <name|uid>[:<group|gid>])
-    #[arg(short, long, value_name = "string")]
     pub(crate) user: Option<String>,
-    /// Add additional groups to join
-    #[arg(long, value_name = "list")]
     pub(crate) group_add: Vec<String>,
-    /// Container host name
-    #[arg(short = 'h', long, value_name = "string")]
     pub(crate) hostname: Option<String>,
-    /// Container NIS domain name
-    #[arg(long, value_name = "string")]
     pub(crate) domainname: Option<String>,
-    /// Add a custom host-to-IP mapping (host:ip)
-    #[arg(long, value_name = "list")]
     pub(crate) add_host: Vec<String>,
-    /// Set meta data on a container
-    #[arg(short, long, value_name = "list")]
     pub(crate) label: Vec<String>,
-    /// Read in a line delimited file of labels
-    #[arg(long, value_name = "list")]
     pub(crate) label_file: Vec<String>,
-    /// Add an annotation to the container (passed through to the OCI runtime)
-    #[arg(long, value_name = "map")]
     pub(crate) annotation: Vec<String>,
-    /// Keep STDIN open even if not attached
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) interactive: bool,
-    /// Allocate a pseudo-TTY
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) tty: bool,
-    /// Automatically remove the container and its associated anonymous volumes when it exits
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) rm: bool,
-    /// Attach to STDIN, STDOUT or STDERR
-    #[arg(short, long, value_name = "list")]
     pub(crate) attach: Vec<String>,
-    /// Bind mount a volume
-    #[arg(short, long, value_name = "list")]
     pub(crate) volume: Vec<String>,
-    /// Attach a filesystem mount to the container
-    #[arg(long, value_name = "mount")]
     pub(crate) mount: Vec<String>,
-    /// Mount a tmpfs directory
-    #[arg(long, value_name = "list")]
     pub(crate) tmpfs: Vec<String>,
-    /// Mount volumes from the specified container(s)
-    #[arg(long, value_name = "list")]
     pub(crate) volumes_from: Vec<String>,
-    /// Mount the container's root filesystem as read only
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) read_only: bool,
-    /// Run an init inside the container that forwards signals and reaps processes
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) init: bool,
-    /// Signal to stop the container
-    #[arg(long, value_name = "string")]
     pub(crate) stop_signal: Option<String>,
-    /// Timeout (in seconds) to stop a container
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) stop_timeout: Option<i64>,
-    /// Restart policy to apply when a container exits
-    #[arg(long, value_name = "string", default_value = "no")]
-    pub(crate) restart: String,
-    /// Memory limit
-    #[arg(short, long, value_name = "bytes")]
+    pub(crate) restart: Option<String>,
     pub(crate) memory: Option<String>,
-    /// Memory soft limit
-    #[arg(long, value_name = "bytes")]
     pub(crate) memory_reservation: Option<String>,
-    /// Swap limit equal to memory plus swap: '-1' to enable unlimited swap
-    #[arg(long, value_name = "bytes", allow_hyphen_values = true)]
     pub(crate) memory_swap: Option<String>,
-    /// Tune container memory swappiness (0 to 100)
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) memory_swappiness: Option<i64>,
-    /// Number of CPUs
-    #[arg(long, value_name = "decimal")]
     pub(crate) cpus: Option<String>,
-    /// CPU shares (relative weight)
-    #[arg(short, long, value_name = "int")]
     pub(crate) cpu_shares: Option<u64>,
-    /// Limit CPU CFS (Completely Fair Scheduler) period
-    #[arg(long, value_name = "int")]
     pub(crate) cpu_period: Option<u64>,
-    /// Limit CPU CFS (Completely Fair Scheduler) quota
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) cpu_quota: Option<i64>,
-    /// Limit CPU real-time period in microseconds
-    #[arg(long, value_name = "int")]
     pub(crate) cpu_rt_period: Option<u64>,
-    /// Limit CPU real-time runtime in microseconds
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) cpu_rt_runtime: Option<i64>,
-    /// CPUs in which to allow execution (0-3, 0,1)
-    #[arg(long, value_name = "string")]
     pub(crate) cpuset_cpus: Option<String>,
-    /// MEMs in which to allow execution (0-3, 0,1)
-    #[arg(long, value_name = "string")]
     pub(crate) cpuset_mems: Option<String>,
-    /// Tune container pids limit (set -1 for unlimited)
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) pids_limit: Option<i64>,
-    /// Block IO (relative weight), between 10 and 1000, or 0 to disable
-    #[arg(long, value_name = "uint16")]
     pub(crate) blkio_weight: Option<u16>,
-    /// Block IO weight (relative device weight)
-    #[arg(long, value_name = "list")]
     pub(crate) blkio_weight_device: Vec<String>,
-    /// Limit read rate (bytes per second) from a device
-    #[arg(long, value_name = "list")]
     pub(crate) device_read_bps: Vec<String>,
-    /// Limit write rate (bytes per second) to a device
-    #[arg(long, value_name = "list")]
     pub(crate) device_write_bps: Vec<String>,
-    /// Limit read rate (IO per second) from a device
-    #[arg(long, value_name = "list")]
     pub(crate) device_read_iops: Vec<String>,
-    /// Limit write rate (IO per second) to a device
-    #[arg(long, value_name = "list")]
     pub(crate) device_write_iops: Vec<String>,
-    /// Add a host device to the container
-    #[arg(long, value_name = "list")]
     pub(crate) device: Vec<String>,
-    /// Add a rule to the cgroup allowed devices list
-    #[arg(long, value_name = "list")]
     pub(crate) device_cgroup_rule: Vec<String>,
-    /// Ulimit options
-    #[arg(long, value_name = "ulimit")]
     pub(crate) ulimit: Vec<String>,
-    /// Size of /dev/shm
-    #[arg(long, value_name = "bytes")]
     pub(crate) shm_size: Option<String>,
-    /// Sysctl options
-    #[arg(long, value_name = "map")]
     pub(crate) sysctl: Vec<String>,
-    /// Add Linux capabilities
-    #[arg(long, value_name = "list")]
     pub(crate) cap_add: Vec<String>,
-    /// Drop Linux capabilities
-    #[arg(long, value_name = "list")]
     pub(crate) cap_drop: Vec<String>,
-    /// Give extended privileges to this container
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) privileged: bool,
-    /// Security Options
-    #[arg(long, value_name = "list")]
     pub(crate) security_opt: Vec<String>,
-    /// Connect a container to a network: none or host (networks of their own are not there yet)
-    #[arg(long, alias = "net", value_name = "network")]
     pub(crate) network: Option<String>,
-    /// User namespace to use: a range of ids of its own unless "host"
-    #[arg(long, value_name = "string")]
     pub(crate) userns: Option<String>,
-    /// PID namespace to use
-    #[arg(long, value_name = "string")]
     pub(crate) pid: Option<String>,
-    /// IPC mode to use
-    #[arg(long, value_name = "string")]
     pub(crate) ipc: Option<String>,
-    /// UTS namespace to use
-    #[arg(long, value_name = "string")]
     pub(crate) uts: Option<String>,
-    /// Cgroup namespace to use (host|private)
-    #[arg(long, value_name = "string")]
     pub(crate) cgroupns: Option<String>,
-    /// Optional parent cgroup for the container
-    #[arg(long, value_name = "string")]
     pub(crate) cgroup_parent: Option<String>,
-    /// Disable OOM Killer
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     pub(crate) oom_kill_disable: bool,
-    /// Tune host's OOM preferences (-1000 to 1000)
-    #[arg(long, value_name = "int", allow_hyphen_values = true)]
     pub(crate) oom_score_adj: Option<i32>,
-    /// Write the container ID to the file
-    #[arg(long, value_name = "string")]
     pub(crate) cidfile: Option<String>,
-    /// Pull image before running ("always", "missing", "never")
-    #[arg(long, value_name = "string", default_value = "missing")]
-    pub(crate) pull: String,
-    /// Suppress the pull output
-    #[arg(short, long)]
+    pub(crate) pull: Option<String>,
     pub(crate) quiet: bool,
-    /// Set platform if server is multi-platform capable
-    #[arg(long, value_name = "string")]
     pub(crate) platform: Option<String>,
-    /// Logging driver for the container (json-file or none)
-    #[arg(long, value_name = "string")]
     pub(crate) log_driver: Option<String>,
-    /// Log driver options
-    #[arg(long, value_name = "list")]
     pub(crate) log_opt: Vec<String>,
-    /// Expose a port or a range of ports
-    #[arg(long, value_name = "list")]
     pub(crate) expose: Vec<String>,
-    /// Image, then the command and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    /// The image, then the command and its arguments.
     pub(crate) words: Vec<String>,
 }
+
+/// What only run has.
+pub(crate) const RUN: &[Flag<ContainerFlags>] = &[
+    Flag::switch("detach", Some('d'), "Run container in background and print container ID", |flags, text| {
+        flags.detach.read(text)
+    }),
+    Flag::value(
+        "detach-keys",
+        None,
+        "string",
+        "Override the key sequence for detaching a container",
+        |flags, text| flags.detach_keys.read(text),
+    ),
+    Flag::switch("sig-proxy", None, "Proxy received signals to the process (default true)", |flags, text| {
+        flags.sig_proxy.read(text)
+    }),
+];
+
+/// What run and create share.
+pub(crate) const CONTAINER: &[Flag<ContainerFlags>] = &[
+    Flag::value("name", None, "string", "Assign a name to the container", |flags, text| {
+        flags.name.read(text)
+    }),
+    Flag::value(
+        "entrypoint",
+        None,
+        "string",
+        "Overwrite the default ENTRYPOINT of the image",
+        |flags, text| flags.entrypoint.read(text),
+    ),
+    Flag::value("env", Some('e'), "list", "Set environment variables", |flags, text| flags.env.read(text)),
+    Flag::value("env-file", None, "list", "Read in a file of environment variables", |flags, text| {
+        flags.env_file.read(text)
+    }),
+    Flag::value("workdir", Some('w'), "string", "Working directory inside the container", |flags, text| {
+        flags.workdir.read(text)
+    }),
+    Flag::value(
+        "user",
+        Some('u'),
+        "string",
+        "Username or UID (format: <name|uid>[:<group|gid>])",
+        |flags, text| flags.user.read(text),
+    ),
+    Flag::value("group-add", None, "list", "Add additional groups to join", |flags, text| {
+        flags.group_add.read(text)
+    }),
+    Flag::value("hostname", Some('h'), "string", "Container host name", |flags, text| {
+        flags.hostname.read(text)
+    }),
+    Flag::value("domainname", None, "string", "Container NIS domain name", |flags, text| {
+        flags.domainname.read(text)
+    }),
+    Flag::value("add-host", None, "list", "Add a custom host-to-IP mapping (host:ip)", |flags, text| {
+        flags.add_host.read(text)
+    }),
+    Flag::value("label", Some('l'), "list", "Set meta data on a container", |flags, text| {
+        flags.label.read(text)
+    }),
+    Flag::value("label-file", None, "list", "Read in a line delimited file of labels", |flags, text| {
+        flags.label_file.read(text)
+    }),
+    Flag::value(
+        "annotation",
+        None,
+        "map",
+        "Add an annotation to the container (passed through to the OCI runtime)",
+        |flags, text| flags.annotation.read(text),
+    ),
+    Flag::switch("interactive", Some('i'), "Keep STDIN open even if not attached", |flags, text| {
+        flags.interactive.read(text)
+    }),
+    Flag::switch("tty", Some('t'), "Allocate a pseudo-TTY", |flags, text| flags.tty.read(text)),
+    Flag::switch(
+        "rm",
+        None,
+        "Automatically remove the container and its associated anonymous volumes when it exits",
+        |flags, text| flags.rm.read(text),
+    ),
+    Flag::value("attach", Some('a'), "list", "Attach to STDIN, STDOUT or STDERR", |flags, text| {
+        flags.attach.read(text)
+    }),
+    Flag::value("volume", Some('v'), "list", "Bind mount a volume", |flags, text| flags.volume.read(text)),
+    Flag::value("mount", None, "mount", "Attach a filesystem mount to the container", |flags, text| {
+        flags.mount.read(text)
+    }),
+    Flag::value("tmpfs", None, "list", "Mount a tmpfs directory", |flags, text| flags.tmpfs.read(text)),
+    Flag::value(
+        "volumes-from",
+        None,
+        "list",
+        "Mount volumes from the specified container(s)",
+        |flags, text| flags.volumes_from.read(text),
+    ),
+    Flag::switch("read-only", None, "Mount the container's root filesystem as read only", |flags, text| {
+        flags.read_only.read(text)
+    }),
+    Flag::switch(
+        "init",
+        None,
+        "Run an init inside the container that forwards signals and reaps processes",
+        |flags, text| flags.init.read(text),
+    ),
+    Flag::value("stop-signal", None, "string", "Signal to stop the container", |flags, text| {
+        flags.stop_signal.read(text)
+    }),
+    Flag::value("stop-timeout", None, "int", "Timeout (in seconds) to stop a container", |flags, text| {
+        flags.stop_timeout.read(text)
+    }),
+    Flag::value(
+        "restart",
+        None,
+        "string",
+        "Restart policy to apply when a container exits (default \"no\")",
+        |flags, text| flags.restart.read(text),
+    ),
+    Flag::value("memory", Some('m'), "bytes", "Memory limit", |flags, text| flags.memory.read(text)),
+    Flag::value("memory-reservation", None, "bytes", "Memory soft limit", |flags, text| {
+        flags.memory_reservation.read(text)
+    }),
+    Flag::value(
+        "memory-swap",
+        None,
+        "bytes",
+        "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
+        |flags, text| flags.memory_swap.read(text),
+    ),
+    Flag::value(
+        "memory-swappiness",
+        None,
+        "int",
+        "Tune container memory swappiness (0 to 100)",
+        |flags, text| flags.memory_swappiness.read(text),
+    ),
+    Flag::value("cpus", None, "decimal", "Number of CPUs", |flags, text| flags.cpus.read(text)),
+    Flag::value("cpu-shares", Some('c'), "int", "CPU shares (relative weight)", |flags, text| {
+        flags.cpu_shares.read(text)
+    }),
+    Flag::value(
+        "cpu-period",
+        None,
+        "int",
+        "Limit CPU CFS (Completely Fair Scheduler) period",
+        |flags, text| flags.cpu_period.read(text),
+    ),
+    Flag::value(
+        "cpu-quota",
+        None,
+        "int",
+        "Limit CPU CFS (Completely Fair Scheduler) quota",
+        |flags, text| flags.cpu_quota.read(text),
+    ),
+    Flag::value("cpu-rt-period", None, "int", "Limit CPU real-time period in microseconds", |flags, text| {
+        flags.cpu_rt_period.read(text)
+    }),
+    Flag::value(
+        "cpu-rt-runtime",
+        None,
+        "int",
+        "Limit CPU real-time runtime in microseconds",
+        |flags, text| flags.cpu_rt_runtime.read(text),
+    ),
+    Flag::value(
+        "cpuset-cpus",
+        None,
+        "string",
+        "CPUs in which to allow execution (0-3, 0,1)",
+        |flags, text| flags.cpuset_cpus.read(text),
+    ),
+    Flag::value(
+        "cpuset-mems",
+        None,
+        "string",
+        "MEMs in which to allow execution (0-3, 0,1)",
+        |flags, text| flags.cpuset_mems.read(text),
+    ),
+    Flag::value(
+        "pids-limit",
+        None,
+        "int",
+        "Tune container pids limit (set -1 for unlimited)",
+        |flags, text| flags.pids_limit.read(text),
+    ),
+    Flag::value(
+        "blkio-weight",
+        None,
+        "uint16",
+        "Block IO (relative weight), between 10 and 1000, or 0 to disable",
+        |flags, text| flags.blkio_weight.read(text),
+    ),
+    Flag::value(
+        "blkio-weight-device",
+        None,
+        "list",
+        "Block IO weight (relative device weight)",
+        |flags, text| flags.blkio_weight_device.read(text),
+    ),
+    Flag::value(
+        "device-read-bps",
+        None,
+        "list",
+        "Limit read rate (bytes per second) from a device",
+        |flags, text| flags.device_read_bps.read(text),
+    ),
+    Flag::value(
+        "device-write-bps",
+        None,
+        "list",
+        "Limit write rate (bytes per second) to a device",
+        |flags, text| flags.device_write_bps.read(text),
+    ),
+    Flag::value(
+        "device-read-iops",
+        None,
+        "list",
+        "Limit read rate (IO per second) from a device",
+        |flags, text| flags.device_read_iops.read(text),
+    ),
+    Flag::value(
+        "device-write-iops",
+        None,
+        "list",
+        "Limit write rate (IO per second) to a device",
+        |flags, text| flags.device_write_iops.read(text),
+    ),
+    Flag::value("device", None, "list", "Add a host device to the container", |flags, text| {
+        flags.device.read(text)
+    }),
+    Flag::value(
+        "device-cgroup-rule",
+        None,
+        "list",
+        "Add a rule to the cgroup allowed devices list",
+        |flags, text| flags.device_cgroup_rule.read(text),
+    ),
+    Flag::value("ulimit", None, "ulimit", "Ulimit options", |flags, text| flags.ulimit.read(text)),
+    Flag::value("shm-size", None, "bytes", "Size of /dev/shm", |flags, text| flags.shm_size.read(text)),
+    Flag::value("sysctl", None, "map", "Sysctl options", |flags, text| flags.sysctl.read(text)),
+    Flag::value("cap-add", None, "list", "Add Linux capabilities", |flags, text| flags.cap_add.read(text)),
+    Flag::value("cap-drop", None, "list", "Drop Linux capabilities", |flags, text| flags.cap_drop.read(text)),
+    Flag::switch("privileged", None, "Give extended privileges to this container", |flags, text| {
+        flags.privileged.read(text)
+    }),
+    Flag::value("security-opt", None, "list", "Security Options", |flags, text| {
+        flags.security_opt.read(text)
+    }),
+    Flag::value(
+        "network",
+        None,
+        "network",
+        "Connect a container to a network: none or host (networks of their own are not there yet)",
+        |flags, text| flags.network.read(text),
+    ),
+    Flag::value(
+        "userns",
+        None,
+        "string",
+        "User namespace to use: a range of ids of its own unless \"host\"",
+        |flags, text| flags.userns.read(text),
+    ),
+    Flag::value("pid", None, "string", "PID namespace to use", |flags, text| flags.pid.read(text)),
+    Flag::value("ipc", None, "string", "IPC mode to use", |flags, text| flags.ipc.read(text)),
+    Flag::value("uts", None, "string", "UTS namespace to use", |flags, text| flags.uts.read(text)),
+    Flag::value("cgroupns", None, "string", "Cgroup namespace to use (host|private)", |flags, text| {
+        flags.cgroupns.read(text)
+    }),
+    Flag::value(
+        "cgroup-parent",
+        None,
+        "string",
+        "Optional parent cgroup for the container",
+        |flags, text| flags.cgroup_parent.read(text),
+    ),
+    Flag::switch("oom-kill-disable", None, "Disable OOM Killer", |flags, text| {
+        flags.oom_kill_disable.read(text)
+    }),
+    Flag::value(
+        "oom-score-adj",
+        None,
+        "int",
+        "Tune host's OOM preferences (-1000 to 1000)",
+        |flags, text| flags.oom_score_adj.read(text),
+    ),
+    Flag::value("cidfile", None, "string", "Write the container ID to the file", |flags, text| {
+        flags.cidfile.read(text)
+    }),
+    Flag::value(
+        "pull",
+        None,
+        "string",
+        "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")",
+        |flags, text| flags.pull.read(text),
+    ),
+    Flag::switch("quiet", Some('q'), "Suppress the pull output", |flags, text| flags.quiet.read(text)),
+    Flag::value(
+        "platform",
+        None,
+        "string",
+        "Set platform if server is multi-platform capable",
+        |flags, text| flags.platform.read(text),
+    ),
+    Flag::value(
+        "log-driver",
+        None,
+        "string",
+        "Logging driver for the container (json-file or none)",
+        |flags, text| flags.log_driver.read(text),
+    ),
+    Flag::value("log-opt", None, "list", "Log driver options", |flags, text| flags.log_opt.read(text)),
+    Flag::value("expose", None, "list", "Expose a port or a range of ports", |flags, text| {
+        flags.expose.read(text)
+    }),
+    Flag::alias("net", "network", |flags, text| flags.network.read(text)),
+];
 
 /// Flags of commands that attach.
 #[derive(Debug, Default, Args)]

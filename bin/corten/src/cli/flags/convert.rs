@@ -36,7 +36,7 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         return Err("requires at least 1 argument.\n\nUsage:  corten run [OPTIONS] IMAGE [COMMAND] [ARG...]"
             .to_owned());
     };
-    check_pull(&flags.pull)?;
+    check_pull(flags.pull.as_deref().unwrap_or("missing"))?;
     let entrypoint = flags.entrypoint.as_ref().map(|text| match text.as_str() {
         "" => Vec::new(),
         program => vec![program.to_owned()],
@@ -63,7 +63,7 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         stdin: flags.interactive,
         stdin_once: flags.interactive,
         auto_remove: flags.rm,
-        restart: restart(&flags.restart)?,
+        restart: restart(flags.restart.as_deref().unwrap_or("no"))?,
         stop_signal: flags.stop_signal.clone(),
         stop_timeout: flags.stop_timeout,
         read_only: flags.read_only,

@@ -4,13 +4,14 @@ mod args;
 mod convert;
 mod mounts;
 mod security;
+pub(crate) mod table;
 mod values;
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
-pub(crate) use args::{AttachFlags, ContainerFlags};
+pub(crate) use args::{AttachFlags, CONTAINER, ContainerFlags, RUN};
 pub(crate) use convert::{read_environment, to_spec};
 
 use super::CliError;
