@@ -109,7 +109,7 @@ fn a_restart_policy_survives_its_keeper() {
         expect_orphan(pid);
     }
     kill(sandbox.pid_of(&id, "keeper"));
-    sandbox.ok(&["ps"]);
+    assert_eq!(sandbox.ok(&["exec", "it", "echo", "inside"]), "inside");
     until("three runs", || (sandbox.corten(&["logs", "it"]).stdout == "run\nrun\nrun\n").then_some(()));
     until("the end", || (state(&sandbox, "it") == json!(["exited", false, 1, false])).then_some(()));
     sandbox.ok(&["rm", "it"]);
@@ -127,4 +127,20 @@ fn rm_force_after_a_keepers_death_leaves_nothing() {
         kill(sandbox.pid_of(&id, "keeper"));
         assert_eq!(sandbox.ok(&["rm", "-f", "it"]), "it", "{flags:?}");
     }
+}
+
+/// A service whose keeper died, and which itself died before anybody looked, is up again after the next look.
+#[test]
+fn a_service_that_ended_unwatched_comes_back() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.ok(&["run", "-d", "--restart", "always", "--name", "it", "box", "sh", "-c", "echo run; exec sleep 1000"]);
+    let init = sandbox.pid_of(&id, "init");
+    for pid in [worker(&sandbox, &id), init] {
+        expect_orphan(pid);
+    }
+    kill(sandbox.pid_of(&id, "keeper"));
+    kill(init);
+    sandbox.ok(&["ps", "-a"]);
+    until("the second run", || (sandbox.corten(&["logs", "it"]).stdout == "run\nrun\n").then_some(()));
+    sandbox.ok(&["rm", "-f", "it"]);
 }

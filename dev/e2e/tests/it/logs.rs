@@ -1,6 +1,6 @@
 //! What a container writes is kept, whole and in order.
 
-use corten_testkit::{Output, Sandbox, until};
+use corten_testkit::{Output, Sandbox};
 
 #[test]
 fn a_detached_containers_output_is_kept_by_stream() {
