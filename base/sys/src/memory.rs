@@ -14,7 +14,9 @@ pub fn release() {
 /// The program's segments that are never written, by its own program headers.
 fn read_only_segments() -> Vec<(usize, usize)> {
     // SAFETY: getauxval only looks up a value the kernel gave this process.
-    let (headers, count) = unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM)) };
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) };
+    // SAFETY: as above.
+    let count = unsafe { libc::getauxval(libc::AT_PHNUM) };
     if headers == 0 {
         return Vec::new();
     }
@@ -23,9 +25,11 @@ fn read_only_segments() -> Vec<(usize, usize)> {
     // A position-dependent program is mapped where its headers say; a relocated one is left alone.
     let here = headers.as_ptr() as usize;
     let at_home = headers.iter().any(|header| {
-        header.p_type == libc::PT_LOAD && (header.p_vaddr as usize..(header.p_vaddr + header.p_memsz) as usize).contains(&here)
+        header.p_type == libc::PT_LOAD
+            && (header.p_vaddr as usize..(header.p_vaddr + header.p_memsz) as usize).contains(&here)
     });
-    let constant = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
+    let constant =
+        |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
     let range = |header: &libc::Elf64_Phdr| (header.p_vaddr as usize, header.p_memsz as usize);
     if at_home { headers.iter().filter(constant).map(range).collect() } else { Vec::new() }
 }

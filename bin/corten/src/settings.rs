@@ -80,6 +80,8 @@ pub(crate) fn arguments() -> Vec<String> {
 
 /// The whole environment, for executing itself again.
 pub(crate) fn environment() -> Vec<String> {
-    let entry = |(name, value): (OsString, OsString)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy());
+    let entry = |(name, value): (OsString, OsString)| {
+        format!("{}={}", name.to_string_lossy(), value.to_string_lossy())
+    };
     std::env::vars_os().map(entry).collect()
 }

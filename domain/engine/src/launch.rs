@@ -6,17 +6,17 @@
 use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corten_monitor::keeper::{self, Reply};
-use corten_monitor::{Failure, Hooks, Launching, Order};
+use corten_monitor::{Failure, Hooks, Launching, Order, exits};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
 use corten_runtime::plan::{LaunchPlan, clone_flags};
 use corten_store::{Store, StoreError};
 use corten_sys::process::{self, Cloned, Pid};
-use corten_sys::{SysError, exec, fs, socket};
+use corten_sys::{SysError, clock, exec, fs, socket};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::{self, ContainerSpec};
@@ -299,6 +299,10 @@ impl Hooks for EngineHooks {
         {
             log::warn!("leaving trash: {error}");
         }
+        if blob.remove.is_some() && order.id.starts_with("00") {
+            // One end in 256 sweeps, so that no end pays for many.
+            drop_old_exits(&order.exits);
+        }
     }
 
     fn start_over(&self, order: &Order) -> SysError {
@@ -311,6 +315,23 @@ impl Hooks for EngineHooks {
         match fs::open("/proc/self/exe") {
             Ok(program) => exec::replace_with(&program, &arguments, &[]),
             Err(error) => error,
+        }
+    }
+}
+
+/// How long the exit code of a container that is gone can still be read by a `wait` that was under way.
+const EXIT_KEPT: Duration = Duration::from_secs(600);
+
+/// Removes the exit records beside `path` that nobody waits for any more.
+fn drop_old_exits(path: &Path) {
+    let Some(directory) = path.parent() else { return };
+    let limit = clock::wall_nanos() - i64::try_from(EXIT_KEPT.as_nanos()).unwrap_or(i64::MAX);
+    for name in fs::list(directory).unwrap_or_default() {
+        let path = directory.join(name);
+        let ended = exits::read(&path).ok().flatten().map(|record| record.finished);
+        if ended.is_some_and(|finished| finished < limit) {
+            // One that stays is swept the next time.
+            fs::remove_file(&path).unwrap_or_default();
         }
     }
 }

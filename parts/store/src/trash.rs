@@ -26,13 +26,24 @@ impl Store {
         }
     }
 
-    /// Unlinks what is in the trash. Safe beside other commands doing the same; blocking.
+    /// Unlinks what this process has put into the trash, and what processes that are gone have left there; blocking.
+    ///
+    /// What another process has just discarded is that one's to unlink: two at one tree only get in each other's way.
     pub fn empty_trash(&self) -> Result<(), StoreError> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
         for name in fs::list(self.path("trash"))? {
-            remove_tree(&self.path("trash").join(name))?;
+            let others = discarded_by(&name).is_some_and(|pid| pid != own && fs::exists(format!("/proc/{pid}")));
+            if !others {
+                remove_tree(&self.path("trash").join(name))?;
+            }
         }
         Ok(())
     }
+}
+
+/// The pid in a name that [`Store::discard`] gave.
+fn discarded_by(name: &str) -> Option<i32> {
+    name.rsplit('.').nth(1)?.parse().ok()
 }
 
 /// Removes a tree of any depth with a bounded number of descriptors; a missing one is no error.

@@ -37,9 +37,7 @@ impl Filters {
     /// Adds one `key=value`.
     pub fn add(&mut self, text: &str) -> Result<(), Error> {
         let Some((key, value)) = text.split_once('=') else {
-            return Err(Error::invalid(format!(
-                "invalid argument \"{text}\" for \"-f, --filter\" flag: invalid filter '{text}'"
-            )));
+            return Err(Error::invalid(format!("bad format of filter \"{text}\" (expected name=value)")));
         };
         let value = value.trim().to_owned();
         match key.trim().to_lowercase().as_str() {

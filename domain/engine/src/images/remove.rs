@@ -56,10 +56,10 @@ pub fn remove(engine: &Engine, name: &str, options: RemoveOptions) -> Result<Vec
         options,
         done: Vec::new(),
     };
-    if is_id_prefix(&image, name) {
-        task.by_id(names)?;
-    } else {
+    if is_name(engine, &image, name)? {
         task.by_name(name, names)?;
+    } else {
+        task.by_id(names)?;
     }
     Ok(task.done)
 }
@@ -190,9 +190,13 @@ fn held(containers: &[ContainerRecord]) -> HashSet<DiffId> {
     containers.iter().flat_map(layers).collect()
 }
 
-/// Whether the user meant the image by its ID. A name wins over an ID of the same letters.
-fn is_id_prefix(image: &Image, name: &str) -> bool {
-    image.id.0.hex().starts_with(name) || image.id.to_string().starts_with(name)
+/// Whether the user meant the image by a name of its own. A name wins over an ID of the same letters, as it does
+/// everywhere else (docker's rmi takes `b` for the start of an ID that happens to begin so).
+fn is_name(engine: &Engine, image: &Image, text: &str) -> Result<bool, Error> {
+    match Reference::parse(text) {
+        Ok(reference) => Ok(engine.store().referenced(&reference)?.as_ref() == Some(&image.id)),
+        Err(_) => Ok(false),
+    }
 }
 
 /// At most one tag, and digests only beside it.

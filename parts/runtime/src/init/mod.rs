@@ -96,7 +96,8 @@ pub(crate) fn main_protected(socket: &UnixStream, program: &OwnedFd) -> ! {
 
 fn become_protected(socket: &UnixStream, program: &OwnedFd) -> Result<std::convert::Infallible, SysError> {
     let kept = socket.as_fd();
-    rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty()).map_err(|errno| SysError::new("fcntl", "", errno))?;
+    rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty())
+        .map_err(|errno| SysError::new("fcntl", "", errno))?;
     Err(exec::replace_with(program, &[PROTECTED.to_owned(), kept.as_raw_fd().to_string()], &[]))
 }
 

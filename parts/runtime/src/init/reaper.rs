@@ -1,11 +1,12 @@
 //! `--init`: process 1 that passes signals on to the payload and reaps orphans, then ends as the payload did.
 
 use corten_sys::process::{self, Pid};
-use corten_sys::{clock, signal::SignalFd};
+use corten_sys::{clock, signal::SignalFd, title};
 use rustix::process::{WaitOptions, WaitStatus};
 
 /// Serves as process 1 until the payload has ended. Never returns.
 pub(crate) fn main(payload: Pid) -> ! {
+    title::replace("corten-init");
     let all: Vec<i32> = (1..=64).filter(|&signal| !matches!(signal, 9 | 11 | 19 | 32 | 33)).collect();
     let Ok(signals) = SignalFd::new(&all) else { process::exit_now(125) };
     loop {

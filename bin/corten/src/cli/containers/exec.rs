@@ -1,7 +1,6 @@
 //! `corten exec`.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -15,6 +14,7 @@ use corten_sys::{Errno, SysError, clock, exec, fs, socket};
 use rustix::event::{PollFd, PollFlags};
 
 use super::keys::DetachKeys;
+use super::output::{self, To};
 use super::session::shell_code;
 use crate::cli::flags;
 use crate::cli::{CliError, Context};
@@ -73,7 +73,12 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
     if record.spec.host_ids().is_some() && exec::is_exposed()? {
-        return Err(exec::replace_with(exec::detached_self()?, &settings::arguments(), &settings::environment()).into());
+        return Err(exec::replace_with(
+            exec::detached_self()?,
+            &settings::arguments(),
+            &settings::environment(),
+        )
+        .into());
     }
     let options = ExecOptions {
         args: command.to_vec(),
@@ -169,13 +174,6 @@ struct ExecSession {
     process: ExecProcess,
     keys: DetachKeys,
     interactive: bool,
-}
-
-/// Which way an output goes.
-#[derive(Clone, Copy)]
-enum To {
-    Stdout,
-    Stderr,
 }
 
 impl ExecSession {
@@ -304,14 +302,6 @@ fn copy_once((from, to): &(OwnedFd, To)) -> Result<bool, CliError> {
         Err(errno) => return Err(SysError::new("read", "output", errno).into()),
     };
     let data = buffer.get(..length).unwrap_or_default();
-    let written = match to {
-        To::Stdout => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(data).and_then(|()| out.flush())
-        }
-        To::Stderr => std::io::stderr().write_all(data),
-    };
-    // A reader that has left does not end the command.
-    written.unwrap_or_default();
+    output::write(*to, data);
     Ok(true)
 }

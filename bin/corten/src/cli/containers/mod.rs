@@ -7,6 +7,7 @@ pub(crate) mod inspect_json;
 mod keys;
 pub(crate) mod kill;
 pub(crate) mod logs;
+mod output;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;

@@ -1,6 +1,5 @@
 //! Being attached to a container: terminal, input, output, signals, detach keys, and the exit code.
 
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
@@ -14,6 +13,7 @@ use corten_sys::{Errno, clock};
 use rustix::event::{PollFd, PollFlags};
 
 use super::keys::DetachKeys;
+use super::output::{self, To};
 use crate::cli::CliError;
 use crate::cli::flags::AttachFlags;
 
@@ -164,15 +164,8 @@ impl Session {
         match self.client.next_event()? {
             Event::Closed => Ok(false),
             Event::Output { kind, data } => {
-                // Whoever reads us may have left; the container goes on, as with docker.
-                let written = match kind {
-                    Kind::Stderr => std::io::stderr().write_all(&data),
-                    _ => {
-                        let mut out = std::io::stdout().lock();
-                        out.write_all(&data).and_then(|()| out.flush())
-                    }
-                };
-                written.unwrap_or_default();
+                let to = if kind == Kind::Stderr { To::Stderr } else { To::Stdout };
+                output::write(to, &data);
                 Ok(true)
             }
         }

@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use corten_engine::images;
-use corten_sys::fs;
+use corten_sys::{SysError, fs};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use crate::cli::flags::{self, Arity};
 use crate::cli::{CliError, Context};
@@ -69,10 +71,12 @@ fn check_target(path: &Path) -> Result<(), String> {
     }
 }
 
-/// A file beside the target that takes its place when it is whole, and goes when it is not.
+/// A file that takes the target's place when it is whole. Until then it has no name, so that nothing is left of it
+/// however the command ends; where the file system cannot do that, it has one beside the target.
 struct Output {
     file: File,
-    staged: Option<PathBuf>,
+    staged: PathBuf,
+    named: bool,
     target: PathBuf,
 }
 
@@ -82,25 +86,36 @@ impl Output {
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let staged = target.with_file_name(format!(".{name}.{}", std::process::id()));
-        let file = fs::open_with(&staged, OpenOptions::new().write(true).create_new(true).mode(0o600))?;
-        Ok(Self { file, staged: Some(staged), target })
+        let directory = target.parent().unwrap_or(Path::new("/"));
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+            return Ok(Self { file: file.into(), staged, named: false, target });
+        }
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
+        let file = fs::open_with(&staged, &options).map_err(CliError::plain)?;
+        Ok(Self { file, staged, named: true, target })
     }
 
     fn publish(mut self) -> Result<(), CliError> {
-        self.file.flush().map_err(|error| CliError::bare(format!("write the archive: {error}"), 1))?;
-        if let Some(staged) = &self.staged {
-            fs::rename(staged, &self.target)?;
+        self.file.flush().map_err(|error| CliError::plain(format!("write the archive: {error}")))?;
+        if !self.named {
+            // linkat(2): the way to name an O_TMPFILE file.
+            let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            rustix::fs::linkat(CWD, unnamed, CWD, &self.staged, AtFlags::SYMLINK_FOLLOW)
+                .map_err(|errno| CliError::plain(SysError::at("link", &self.staged, errno)))?;
+            self.named = true;
         }
-        self.staged = None;
+        fs::rename(&self.staged, &self.target).map_err(CliError::plain)?;
+        self.named = false;
         Ok(())
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Some(staged) = &self.staged {
+        if self.named {
             // The failure that brought us here is what the user is told.
-            fs::remove_file(staged).unwrap_or_default();
+            fs::remove_file(&self.staged).unwrap_or_default();
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::containers::inspect_json::container_json;
 use crate::cli::flags::{self, Arity};
 use crate::cli::images::inspect_json::image_json;
-use crate::cli::template::{Missing, Template};
+use crate::cli::template::{Missing, Template, TemplateError};
 use crate::cli::volumes::inspect::volume_json;
 use crate::cli::{CliError, Context};
 
@@ -152,11 +152,15 @@ pub(crate) fn show(
     let mut lines = String::new();
     for name in names {
         let shown = find(name).and_then(|value| match &template {
-            None => Ok(found.push(value)),
+            None => {
+                found.push(value);
+                Ok(())
+            }
             Some(template) => {
                 let line = template.render(&value, Missing::NoEntry).map_err(|error| failed(&error))?;
                 lines.push_str(&line);
-                Ok(lines.push('\n'))
+                lines.push('\n');
+                Ok(())
             }
         });
         failures.extend(shown.err());
@@ -171,7 +175,7 @@ pub(crate) fn show(
     CliError::all(failures)
 }
 
-fn failed(error: &crate::cli::template::TemplateError) -> CliError {
+fn failed(error: &TemplateError) -> CliError {
     CliError::bare(format!("template parsing error: {error}"), 1)
 }
 

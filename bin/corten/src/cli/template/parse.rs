@@ -70,10 +70,10 @@ struct Placed {
     at: usize,
 }
 
-/// How a list of nodes ended.
+/// What ended a list of nodes.
 enum End {
     Eof,
-    End,
+    Word,
     /// With what follows the `else`.
     Else(Vec<Placed>),
 }
@@ -90,7 +90,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Node>, TemplateError> {
     let (nodes, end) = parser.nodes()?;
     match end {
         End::Eof => Ok(nodes),
-        End::End => Err(parser.error("unexpected {{end}}")),
+        End::Word => Err(parser.error("unexpected {{end}}")),
         End::Else(_) => Err(parser.error("unexpected {{else}}")),
     }
 }
@@ -134,7 +134,7 @@ impl Parser<'_> {
             let Some(tokens) = self.action()? else { continue };
             match self.statement(tokens)? {
                 Statement::Node(node) => nodes.push(node),
-                Statement::End => return Ok((nodes, End::End)),
+                Statement::End => return Ok((nodes, End::Word)),
                 Statement::Else(rest) => return Ok((nodes, End::Else(rest))),
             }
         }
@@ -283,9 +283,9 @@ impl Parser<'_> {
         let (body, end) = self.nodes()?;
         let otherwise = match end {
             End::Eof => return Err(self.error("unexpected EOF")),
-            End::End => Vec::new(),
+            End::Word => Vec::new(),
             End::Else(rest) if rest.is_empty() => match self.nodes()? {
-                (nodes, End::End) => nodes,
+                (nodes, End::Word) => nodes,
                 (_, End::Eof) => return Err(self.error("unexpected EOF")),
                 (_, End::Else(_)) => return Err(self.error("expected end; found {{else}}")),
             },

@@ -2,6 +2,8 @@
 
 use corten_runtime::cgroups::devices::docker_default;
 use corten_runtime::cgroups::resources::{Access, DeviceKind, DeviceRule};
+use std::path::Path;
+
 use corten_spec::runtime::{Device, Mount};
 use corten_sys::SysError;
 use rustix::fs::FileType;
@@ -27,17 +29,39 @@ pub(super) fn to_make(record: &ContainerRecord) -> Result<Vec<Device>, Error> {
             ..Device::default()
         })
         .collect();
+    if record.spec.privileged {
+        let default = devices.clone();
+        let others = host_nodes(Path::new("/dev"))?;
+        devices.extend(others.into_iter().filter(|node| default.iter().all(|known| known.path != node.path)));
+    }
     for asked in requested(record)? {
-        let node = Node::read(&asked.host)?;
-        devices.push(Device {
-            path: asked.container.clone(),
-            kind: node.kind.letter().to_string(),
-            major: node.major,
-            minor: node.minor,
-            file_mode: Some(node.mode),
-            uid: Some(node.owner.0),
-            gid: Some(node.owner.1),
-        });
+        devices.push(Node::read(&asked.host)?.to_device(asked.container.clone()));
+    }
+    Ok(devices)
+}
+
+/// Directories of /dev that every container has its own of, and nodes that belong to a terminal session.
+const NOT_THE_HOST_S: [&str; 5] = ["/dev/console", "/dev/mqueue", "/dev/ptmx", "/dev/pts", "/dev/shm"];
+
+/// All device nodes of the host below a directory, for a privileged container.
+fn host_nodes(directory: &Path) -> Result<Vec<Device>, Error> {
+    let mut devices = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for name in corten_sys::fs::list(&directory)? {
+            let path = directory.join(name);
+            let text = path.to_string_lossy().into_owned();
+            // A node that vanishes while we look belongs to hardware that was just pulled.
+            let Ok(stat) = rustix::fs::lstat(&path) else { continue };
+            match FileType::from_raw_mode(stat.st_mode) {
+                _ if NOT_THE_HOST_S.contains(&text.as_str()) => {}
+                FileType::Directory => directories.push(path),
+                FileType::CharacterDevice | FileType::BlockDevice => {
+                    devices.push(Node::read(&text)?.to_device(text));
+                }
+                _ => {}
+            }
+        }
     }
     Ok(devices)
 }
@@ -110,6 +134,18 @@ struct Node {
 }
 
 impl Node {
+    fn to_device(&self, path: String) -> Device {
+        Device {
+            path,
+            kind: self.kind.letter().to_string(),
+            major: self.major,
+            minor: self.minor,
+            file_mode: Some(self.mode),
+            uid: Some(self.owner.0),
+            gid: Some(self.owner.1),
+        }
+    }
+
     fn read(path: &str) -> Result<Self, Error> {
         let unusable = |reason: String| {
             Error::invalid(format!(

@@ -39,27 +39,33 @@ pub(super) fn sysctls(spec: &ContainerSpec, ids: Option<IdRange>) -> BTreeMap<St
     sysctls
 }
 
-/// Paths that show or change the host: docker's list and podman's, without those that read like any file.
-const MASKED: [&str; 21] = [
+/// Paths that show or change the host: docker's list.
+///
+/// What else podman masks is readable by the host's root only, which a container's root is not.
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
-    "/proc/iomem",
-    "/proc/ioports",
-    "/proc/kallsyms",
     "/proc/kcore",
     "/proc/keys",
-    "/proc/kmsg",
-    "/proc/kpagecount",
     "/proc/latency_stats",
     "/proc/sched_debug",
     "/proc/scsi",
-    "/proc/slabinfo",
     "/proc/timer_list",
     "/proc/timer_stats",
-    "/proc/vmallocinfo",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
+];
+
+/// Masked as well where the container's root is the host's.
+const MASKED_FROM_HOST_ROOT: [&str; 9] = [
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/kallsyms",
+    "/proc/kmsg",
+    "/proc/kpagecount",
+    "/proc/slabinfo",
+    "/proc/vmallocinfo",
     "/sys/kernel/debug",
     "/sys/kernel/security",
 ];
@@ -67,7 +73,11 @@ const MASKED: [&str; 21] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 pub(crate) fn masked_paths(spec: &ContainerSpec) -> Vec<String> {
-    listed(spec, &MASKED)
+    let mut paths = listed(spec, &MASKED);
+    if spec.host_ids().is_some() {
+        paths.extend(listed(spec, &MASKED_FROM_HOST_ROOT));
+    }
+    paths
 }
 
 pub(crate) fn readonly_paths(spec: &ContainerSpec) -> Vec<String> {
