@@ -12,17 +12,21 @@ use crate::plan::InitPlan;
 /// makes the read-only ones so.
 pub(crate) fn cover(plan: &InitPlan, rootfs: &Dir) -> Result<(), SysError> {
     let mut null = None;
-    let mut empty = None;
+    let mut empty: Option<OwnedFd> = None;
     for path in &plan.masked_paths {
         let Some(target) = open_existing(rootfs, path)? else { continue };
         let stat = rustix::fs::fstat(&target).map_err(|errno| SysError::at("stat", path, errno))?;
-        let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            once(&mut empty, empty_directory)?
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            let null = once(&mut null, || null_device(rootfs))?;
+            mount::attach(mount::clone_tree_of(null, path, Depth::One)?, &target, path)?;
+        } else if let Some(empty) = &empty {
+            mount::attach(mount::clone_tree_of(empty, path, Depth::One)?, &target, path)?;
         } else {
-            once(&mut null, || null_device(rootfs))?
-        };
-        let tree = mount::clone_tree_of(cover, path, Depth::One)?;
-        mount::attach(&tree, &target, path)?;
+            // The first place gets the file system itself: a detached mount cannot be cloned (before Linux 6.15).
+            let made = empty_directory()?;
+            mount::attach(&made, &target, path)?;
+            empty = Some(made);
+        }
     }
     for path in &plan.readonly_paths {
         let Some(target) = open_existing(rootfs, path)? else { continue };
