@@ -17,6 +17,16 @@ pub(super) const EXIT: &str = "corten-guest: exit ";
 /// busybox init as PID 1 reaps orphans, as a real one does.
 const INITTAB: &str = "::sysinit:/etc/rc\n::once:/etc/task\n";
 
+/// Leaves the initial ramfs, on which pivot_root(2) does not work, for a tmpfs with the same contents.
+const INIT: &str = "\
+#!/bin/busybox sh
+export PATH=/bin
+mkdir /new
+mount -t tmpfs -o mode=0755 tmpfs /new
+cp -a /bin /dev /etc /lib /mnt /proc /root /run /sys /tmp /var /new
+exec switch_root /new /bin/busybox init
+";
+
 const MOUNTS: &str = "\
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
@@ -60,7 +70,7 @@ pub(super) fn write(path: &Path, kernel: &Kernel, busybox: &Busybox, task: &Task
     for applet in &busybox.applets {
         archive.symlink(&format!("bin/{applet}"), "busybox");
     }
-    archive.symlink("init", "bin/busybox");
+    archive.file("init", 0o755, INIT.as_bytes());
     archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
     archive.file("etc/group", 0o644, b"root:x:0:\n");
     archive.file("etc/inittab", 0o644, INITTAB.as_bytes());
