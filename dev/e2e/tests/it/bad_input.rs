@@ -8,8 +8,15 @@ fn one_line_and_the_code() {
     let long = "x".repeat(300);
     let check = |words: &[&str], code: i32, part: &str| {
         let output = sandbox.corten(words);
-        assert!(output.code == code && output.stdout.is_empty() && output.stderr.contains(part), "{words:?}: {output:?}");
-        let said: Vec<&str> = output.stderr.lines().filter(|line| !line.is_empty() && !line.starts_with("Run '") && !line.starts_with("hint: ")).collect();
+        assert!(
+            output.code == code && output.stdout.is_empty() && output.stderr.contains(part),
+            "{words:?}: {output:?}"
+        );
+        let said: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("Run '") && !line.starts_with("hint: "))
+            .collect();
         assert_eq!(said.len(), 1, "{words:?}: {said:?}");
     };
     check(&["run", "--rm", "nosuch", "true"], 125, "nosuch");
@@ -56,8 +63,19 @@ fn one_line_and_the_code() {
 #[test]
 fn values_that_would_forge_a_file_of_ours() {
     let sandbox = Sandbox::new();
-    for flags in [["--hostname", "a\nb"], ["--add-host", "x:1.2.3.4\n5.6.7.8 y"], ["--domainname", "a b"], ["--hostname", "a/b"], ["--add-host", "x:nope"]] {
-        let words: Vec<&str> = ["run", "--rm"].iter().chain(&flags).chain(&["box", "cat", "/etc/hosts", "/etc/hostname"]).copied().collect();
+    for flags in [
+        ["--hostname", "a\nb"],
+        ["--add-host", "x:1.2.3.4\n5.6.7.8 y"],
+        ["--domainname", "a b"],
+        ["--hostname", "a/b"],
+        ["--add-host", "x:nope"],
+    ] {
+        let words: Vec<&str> = ["run", "--rm"]
+            .iter()
+            .chain(&flags)
+            .chain(&["box", "cat", "/etc/hosts", "/etc/hostname"])
+            .copied()
+            .collect();
         let output = sandbox.corten(&words);
         assert!(output.code == 125 || !output.stdout.contains("5.6.7.8 y\n"), "{flags:?}: {output:?}");
     }
@@ -73,7 +91,10 @@ fn hostile_archives() {
     let archives = [
         ("absolute", Archive::default().file(path, 0o644, b"broken").finish()),
         ("dots", Archive::default().file(&up[..up.len().min(100)], 0o644, b"broken").finish()),
-        ("symlink", Archive::default().symlink("l", sandbox.directory()).file("l/canary", 0o644, b"broken").finish()),
+        (
+            "symlink",
+            Archive::default().symlink("l", sandbox.directory()).file("l/canary", 0o644, b"broken").finish(),
+        ),
         ("hardlink", Archive::default().hardlink("h", path).file("h", 0o644, b"broken").finish()),
         ("hardlink up", Archive::default().hardlink("h", &up[..up.len().min(100)]).finish()),
         ("fifo", Archive::default().fifo("f").finish()),
@@ -85,7 +106,12 @@ fn hostile_archives() {
         assert_eq!(std::fs::read_to_string(&canary).unwrap(), "whole", "{name}");
         sandbox.corten(&["rmi", "hostile"]);
     }
-    for (name, bytes) in [("empty", Vec::new()), ("text", b"no archive at all\n".repeat(100)), ("cut", corten_testkit::busybox_archive()[..70_000].to_vec()), ("gzip cut", vec![0x1f, 0x8b, 8, 0, 0, 0])] {
+    for (name, bytes) in [
+        ("empty", Vec::new()),
+        ("text", b"no archive at all\n".repeat(100)),
+        ("cut", corten_testkit::busybox_archive()[..70_000].to_vec()),
+        ("gzip cut", vec![0x1f, 0x8b, 8, 0, 0, 0]),
+    ] {
         let output = sandbox.command(&["import", "-", "bad"]).input(bytes).run();
         assert!(output.code == 1 && output.stderr.lines().count() == 1, "{name}: {output:?}");
     }

@@ -19,7 +19,10 @@ fn tags_come_and_go() {
     assert_eq!(sandbox.ok(&["rmi", "localhost:5000/a/b:v1"]), "Untagged: localhost:5000/a/b:v1");
     sandbox.ok(&["create", "--name", "it", "box", "true"]);
     let output = sandbox.corten(&["rmi", "box"]);
-    assert!(output.code == 1 && output.stderr.contains("it") || output.stderr.contains("using"), "{output:?}");
+    assert!(
+        output.code == 1 && output.stderr.contains("it") || output.stderr.contains("using"),
+        "{output:?}"
+    );
     sandbox.ok(&["rm", "it"]);
     sandbox.ok(&["rmi", "box"]);
     assert_eq!(listed(&sandbox), Vec::<String>::new());
@@ -60,7 +63,10 @@ fn what_runs_keeps_its_layers() {
     let output = sandbox.corten(&["rmi", "box"]);
     assert_eq!(output.code, 1, "{output:?}");
     sandbox.corten(&["rmi", "-f", "box"]);
-    assert_eq!(sandbox.corten(&["exec", "it", "cat", "/data/mine"]), Output::new(0, "content of the image\n", ""));
+    assert_eq!(
+        sandbox.corten(&["exec", "it", "cat", "/data/mine"]),
+        Output::new(0, "content of the image\n", "")
+    );
     sandbox.ok(&["rm", "-f", "it"]);
 }
 

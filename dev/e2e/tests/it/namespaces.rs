@@ -8,7 +8,8 @@ fn namespace(pid: &str, kind: &str) -> String {
 
 fn inside(sandbox: &Sandbox, flags: &[&str], kind: &str) -> String {
     let path = format!("/proc/self/ns/{kind}");
-    let words: Vec<&str> = ["run", "--rm"].iter().chain(flags).chain(&["box", "readlink", &path]).copied().collect();
+    let words: Vec<&str> =
+        ["run", "--rm"].iter().chain(flags).chain(&["box", "readlink", &path]).copied().collect();
     sandbox.ok(&words)
 }
 
@@ -38,9 +39,22 @@ fn anothers_namespaces_are_joined() {
     for (flag, kind) in [("--pid", "pid"), ("--ipc", "ipc")] {
         let flags = [flag, "container:other"];
         assert_eq!(inside(&sandbox, &flags, kind), namespace(&init, kind), "{flags:?}");
-        assert_eq!(inside(&sandbox, &flags, "user"), namespace(&init, "user"), "{flags:?}: joins its user namespace (D11)");
+        assert_eq!(
+            inside(&sandbox, &flags, "user"),
+            namespace(&init, "user"),
+            "{flags:?}: joins its user namespace (D11)"
+        );
     }
-    let output = sandbox.corten(&["run", "--rm", "--pid", "container:other", "box", "sh", "-c", "ps | grep -c 'sleep 100[0]'"]);
+    let output = sandbox.corten(&[
+        "run",
+        "--rm",
+        "--pid",
+        "container:other",
+        "box",
+        "sh",
+        "-c",
+        "ps | grep -c 'sleep 100[0]'",
+    ]);
     assert_eq!(output, Output::new(0, "1\n", ""));
     sandbox.ok(&["rm", "-f", "other"]);
     let output = sandbox.corten(&["run", "--rm", "--pid", "container:other", "box", "true"]);
@@ -51,7 +65,12 @@ fn anothers_namespaces_are_joined() {
 fn no_network_is_loopback_alone() {
     let sandbox = Sandbox::new();
     for flags in [&[][..], &["--network", "none"]] {
-        let words: Vec<&str> = ["run", "--rm"].iter().chain(flags).chain(&["box", "sh", "-c", "ls /sys/class/net; ping -c1 -W1 127.0.0.1 >/dev/null && echo up"]).copied().collect();
+        let words: Vec<&str> = ["run", "--rm"]
+            .iter()
+            .chain(flags)
+            .chain(&["box", "sh", "-c", "ls /sys/class/net; ping -c1 -W1 127.0.0.1 >/dev/null && echo up"])
+            .copied()
+            .collect();
         assert_eq!(sandbox.corten(&words), Output::new(0, "lo\nup\n", ""), "{flags:?}");
     }
 }
@@ -60,7 +79,8 @@ fn no_network_is_loopback_alone() {
 fn sysctls_of_ones_own_and_no_others() {
     let sandbox = Sandbox::new();
     let check = |flags: &[&str], path: &str, expected: &str| {
-        let words: Vec<&str> = ["run", "--rm"].iter().chain(flags).chain(&["box", "cat", path]).copied().collect();
+        let words: Vec<&str> =
+            ["run", "--rm"].iter().chain(flags).chain(&["box", "cat", path]).copied().collect();
         assert_eq!(sandbox.corten(&words), Output::new(0, expected, ""), "{flags:?}");
     };
     check(&["--sysctl", "net.ipv4.ip_forward=1"], "/proc/sys/net/ipv4/ip_forward", "1\n");
@@ -76,12 +96,17 @@ fn sysctls_of_ones_own_and_no_others() {
         &["vm.overcommit_memory=1"],
         &["nothing"],
     ] {
-        let words: Vec<&str> = ["run", "--rm", "--sysctl"].iter().chain(refused).chain(&["box", "true"]).copied().collect();
+        let words: Vec<&str> =
+            ["run", "--rm", "--sysctl"].iter().chain(refused).chain(&["box", "true"]).copied().collect();
         let output = sandbox.corten(&words);
         assert_eq!((output.code, output.stdout.as_str()), (125, ""), "{refused:?}: {output:?}");
     }
-    for joined in [["--network", "host", "--sysctl", "net.ipv4.ip_forward=1"], ["--ipc", "host", "--sysctl", "kernel.msgmax=4096"]] {
-        let words: Vec<&str> = ["run", "--rm"].iter().chain(&joined).chain(&["box", "true"]).copied().collect();
+    for joined in [
+        ["--network", "host", "--sysctl", "net.ipv4.ip_forward=1"],
+        ["--ipc", "host", "--sysctl", "kernel.msgmax=4096"],
+    ] {
+        let words: Vec<&str> =
+            ["run", "--rm"].iter().chain(&joined).chain(&["box", "true"]).copied().collect();
         assert_eq!(sandbox.corten(&words).code, 125, "{joined:?}: the host's own");
     }
 }

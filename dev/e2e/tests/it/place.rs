@@ -1,6 +1,6 @@
 //! Where corten may stand: stores on file systems of their own, private mount namespaces, first commands at once.
 
-use corten_testkit::{Capability, Output, Sandbox, have, busybox_archive};
+use corten_testkit::{Capability, Output, Sandbox, busybox_archive, have};
 
 /// A script run by `unshare -m` with `$B` the binary, `$D` the sandbox's directory, and a store of its own.
 fn in_a_mount_namespace(sandbox: &Sandbox, script: &str) -> Output {
@@ -66,9 +66,11 @@ fn everything_on_an_ext4_of_its_own() {
 fn the_first_commands_at_once() {
     for _ in 0..5 {
         let sandbox = Sandbox::empty();
-        let running: Vec<_> = (0..12).map(|_| sandbox.command(&["run", "--rm", "hello-world"]).spawn()).collect();
+        let running: Vec<_> =
+            (0..12).map(|_| sandbox.command(&["run", "--rm", "hello-world"]).spawn()).collect();
         let ended: Vec<Output> = running.into_iter().map(corten_testkit::Background::finish).collect();
-        let wrong: Vec<&Output> = ended.iter().filter(|output| output.code != 0 || !output.stderr.is_empty()).collect();
+        let wrong: Vec<&Output> =
+            ended.iter().filter(|output| output.code != 0 || !output.stderr.is_empty()).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
 }
