@@ -36,7 +36,7 @@ impl Output {
 }
 
 /// A command to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Invocation {
     words: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,

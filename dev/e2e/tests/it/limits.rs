@@ -146,6 +146,11 @@ fn a_cgroup_parent_of_ones_own() {
     let text = std::fs::read_to_string(format!("/proc/{}/cgroup", sandbox.pid_of(&id, "init"))).unwrap();
     assert!(text.contains(&format!("/{parent}/{id}")), "{text}");
     sandbox.ok(&["rm", "-f", &id]);
+    // The parent is the caller's; where corten made it, it may stay.
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        std::fs::remove_dir(hierarchy.path().join(&parent)).unwrap_or_default();
+    }
+    std::fs::remove_dir(format!("/sys/fs/cgroup/{parent}")).unwrap_or_default();
     for parent in ["../..", "/../x", "a/../../b"] {
         let output = sandbox.corten(&["run", "--rm", "--cgroup-parent", parent, "box", "true"]);
         assert_eq!(output.code, 125, "{parent}: {output:?}");
