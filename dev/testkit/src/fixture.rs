@@ -23,9 +23,12 @@ pub fn busybox_archive() -> Vec<u8> {
 
 /// The same without its end: a case adds what it needs.
 pub fn busybox_tree() -> Archive {
-    let binary = fs::read(BUSYBOX).unwrap_or_else(|error| panic!("package busybox-static is needed: {error}"));
+    let binary =
+        fs::read(BUSYBOX).unwrap_or_else(|error| panic!("package busybox-static is needed: {error}"));
     let mut archive = Archive::default();
-    for (path, mode) in [("bin/", 0o755), ("etc/", 0o755), ("root/", 0o700), ("home/", 0o755), ("tmp/", 0o1777)] {
+    for (path, mode) in
+        [("bin/", 0o755), ("etc/", 0o755), ("root/", 0o700), ("home/", 0o755), ("tmp/", 0o1777)]
+    {
         archive = archive.dir(path, mode);
     }
     archive = archive

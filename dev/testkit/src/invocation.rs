@@ -36,7 +36,7 @@ impl Output {
 }
 
 /// A command to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Invocation {
     words: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
@@ -122,7 +122,14 @@ impl Invocation {
             // A reader that leaves early is the case's own matter.
             std::thread::spawn(move || stdin.write_all(&input).unwrap_or_default())
         });
-        Background { child, line, deadline: Instant::now() + self.timeout, writer, out: Vec::new(), err: Vec::new() }
+        Background {
+            child,
+            line,
+            deadline: Instant::now() + self.timeout,
+            writer,
+            out: Vec::new(),
+            err: Vec::new(),
+        }
     }
 }
 
@@ -187,7 +194,8 @@ impl Background {
             self.deadline = self.deadline.min(Instant::now() + CLOSING);
         }
         let pidfd = if ended { None } else { process::open_pidfd(pid).ok() };
-        let streams = [self.child.stdout.as_ref().map(AsFd::as_fd), self.child.stderr.as_ref().map(AsFd::as_fd)];
+        let streams =
+            [self.child.stdout.as_ref().map(AsFd::as_fd), self.child.stderr.as_ref().map(AsFd::as_fd)];
         let all = streams.into_iter().chain([pidfd.as_ref().map(AsFd::as_fd)]).flatten();
         let mut fds: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let left = self.deadline.saturating_duration_since(Instant::now());

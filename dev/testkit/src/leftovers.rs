@@ -61,7 +61,9 @@ impl Leftovers {
         found.extend(cgroups(ids));
         found.extend(processes(base, ids));
         found.extend(nft_tables());
-        for directory in ["containers", "containers/names", "ingest", "trash", "volumes", "intents", "networks"] {
+        for directory in
+            ["containers", "containers/names", "ingest", "trash", "volumes", "intents", "networks"]
+        {
             found.extend(listing(directory, &root.join(directory)));
         }
         for boot in fs::list(root.join("scratch")).unwrap_or_default() {
@@ -94,12 +96,17 @@ pub(crate) fn wait_until_none(ask: impl Fn() -> Vec<String>) -> Vec<String> {
 
 fn listing(what: &str, directory: &Path) -> Vec<String> {
     let names = fs::list(directory).unwrap_or_default();
-    names.into_iter().filter(|name| !(what == "containers" && name == "names")).map(|name| format!("{what}: {name}")).collect()
+    names
+        .into_iter()
+        .filter(|name| !(what == "containers" && name == "names"))
+        .map(|name| format!("{what}: {name}"))
+        .collect()
 }
 
 fn mounts(base: &Path) -> Vec<String> {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let base = base.to_string_lossy().into_owned();
+    // With its slash: the first sandbox is no prefix of the tenth.
+    let base = format!("{}/", base.display());
     let text = String::from_utf8_lossy(&text).into_owned();
     text.lines().filter(|line| line.contains(&base)).map(|line| format!("mount: {line}")).collect()
 }
@@ -126,7 +133,8 @@ fn cgroups(ids: &BTreeSet<String>) -> Vec<String> {
 /// Keepers, workers and payloads of the ids, commands in the sandbox, and zombies that nobody of corten reaped.
 fn processes(base: &Path, ids: &BTreeSet<String>) -> Vec<String> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    let base = base.to_string_lossy().into_owned();
+    // With its slash: the first sandbox is no prefix of the tenth.
+    let base = format!("{}/", base.display());
     let expected = EXPECTED.lock().expect("no test thread died here");
     let mut found = Vec::new();
     let mut zombies = Vec::new();

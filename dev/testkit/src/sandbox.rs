@@ -147,7 +147,8 @@ impl Sandbox {
     fn sweep(&self) {
         let names = fs::list(self.root.join("containers/names")).unwrap_or_default();
         if !names.is_empty() {
-            let words: Vec<&str> = ["rm", "-f", "-v"].into_iter().chain(names.iter().map(String::as_str)).collect();
+            let words: Vec<&str> =
+                ["rm", "-f", "-v"].into_iter().chain(names.iter().map(String::as_str)).collect();
             if let Ok(mut child) = self.command(&words).command().spawn() {
                 child.wait().map(drop).unwrap_or_default();
             }

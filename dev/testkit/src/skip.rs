@@ -54,7 +54,10 @@ pub fn have(wanted: &[Capability]) -> bool {
 pub fn skip(capability: &str, reason: &str) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let required = std::env::var("CORTEN_TEST_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|word| word == capability), "required but skipped: {capability}: {reason}");
+    assert!(
+        !required.split(',').any(|word| word == capability),
+        "required but skipped: {capability}: {reason}"
+    );
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     eprintln!("skipped: {capability}: {reason} (skip {count} of this run)");
 }

@@ -72,7 +72,10 @@ impl Archive {
     }
 
     fn header(&mut self, path: &[u8], entry: Entry<'_>) {
-        assert!(path.len() <= 100 && entry.target.len() <= 100, "a name of this archive has at most 100 bytes");
+        assert!(
+            path.len() <= 100 && entry.target.len() <= 100,
+            "a name of this archive has at most 100 bytes"
+        );
         let mut block = [0u8; BLOCK];
         let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
         put(0, path);

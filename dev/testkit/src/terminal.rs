@@ -1,7 +1,6 @@
 //! A command on a pseudo-terminal: what a user at a keyboard has.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,9 +26,9 @@ impl Terminal {
         let (master, slave) = pty::open_in(&devpts).expect("a pseudo-terminal");
         pty::set_size(&master, Size { rows, columns }).expect("resize");
         let stdio = || Stdio::from(slave.try_clone().expect("dup"));
-        let mut command = invocation.command();
+        // Becomes the leader of a session with that terminal and then the command itself (util-linux, busybox).
+        let mut command = invocation.clone().through(["setsid", "-c"]).command();
         command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-        in_own_session(&mut command);
         let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", invocation.line()));
         Self { master, child, line: invocation.line(), seen: Vec::new() }
     }
@@ -100,14 +99,4 @@ impl Terminal {
             }
         }
     }
-}
-
-#[allow(unsafe_code, reason = "the only way to act between fork and exec; nothing is allocated there")]
-fn in_own_session(command: &mut std::process::Command) {
-    let lead = || {
-        rustix::process::setsid()?;
-        pty::make_controlling(rustix::stdio::stdin()).map_err(|error| std::io::Error::from(error.errno()))
-    };
-    // SAFETY: setsid and ioctl are async-signal-safe; the error is a number.
-    unsafe { command.pre_exec(lead) };
 }

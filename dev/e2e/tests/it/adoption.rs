@@ -63,7 +63,8 @@ fn a_dead_keeper_is_replaced_by_the_next_command() {
 #[test]
 fn the_code_of_a_payload_that_ended_unwatched() {
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "-i", "--name", "it", "box", "sh", "-c", "echo up; sleep 0.5; exit 43"]);
+    let id =
+        sandbox.ok(&["run", "-d", "-i", "--name", "it", "box", "sh", "-c", "echo up; sleep 0.5; exit 43"]);
     let (keeper, init) = (sandbox.pid_of(&id, "keeper"), sandbox.pid_of(&id, "init"));
     for pid in [worker(&sandbox, &id), init] {
         expect_orphan(pid);
@@ -82,7 +83,16 @@ fn the_code_of_a_payload_that_ended_unwatched() {
 #[test]
 fn both_dead_and_the_payload_lives() {
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "--name", "it", "box", "sh", "-c", "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.01; done"]);
+    let id = sandbox.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "it",
+        "box",
+        "sh",
+        "-c",
+        "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.01; done",
+    ]);
     until("the trap", || (sandbox.corten(&["logs", "it"]).stdout == "up\n").then_some(()));
     let (keeper, init) = (sandbox.pid_of(&id, "keeper"), sandbox.pid_of(&id, "init"));
     let worker = worker(&sandbox, &id);
@@ -104,12 +114,23 @@ fn both_dead_and_the_payload_lives() {
 #[test]
 fn a_restart_policy_survives_its_keeper() {
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "--restart", "on-failure:2", "--name", "it", "box", "sh", "-c", "echo run; sleep 0.3; exit 1"]);
+    let id = sandbox.ok(&[
+        "run",
+        "-d",
+        "--restart",
+        "on-failure:2",
+        "--name",
+        "it",
+        "box",
+        "sh",
+        "-c",
+        "echo run; sleep 0.3; exit 1",
+    ]);
     for pid in [worker(&sandbox, &id), sandbox.pid_of(&id, "init")] {
         expect_orphan(pid);
     }
     kill(sandbox.pid_of(&id, "keeper"));
-    sandbox.ok(&["ps"]);
+    assert_eq!(sandbox.ok(&["exec", "it", "echo", "inside"]), "inside");
     until("three runs", || (sandbox.corten(&["logs", "it"]).stdout == "run\nrun\nrun\n").then_some(()));
     until("the end", || (state(&sandbox, "it") == json!(["exited", false, 1, false])).then_some(()));
     sandbox.ok(&["rm", "it"]);
@@ -119,7 +140,12 @@ fn a_restart_policy_survives_its_keeper() {
 fn rm_force_after_a_keepers_death_leaves_nothing() {
     let sandbox = Sandbox::new();
     for flags in [&[][..], &["--rm"]] {
-        let words: Vec<&str> = ["run", "-d", "--name", "it"].iter().chain(flags).chain(&["box", "sleep", "1000"]).copied().collect();
+        let words: Vec<&str> = ["run", "-d", "--name", "it"]
+            .iter()
+            .chain(flags)
+            .chain(&["box", "sleep", "1000"])
+            .copied()
+            .collect();
         let id = sandbox.ok(&words);
         for pid in [worker(&sandbox, &id), sandbox.pid_of(&id, "init")] {
             expect_orphan(pid);
@@ -127,4 +153,31 @@ fn rm_force_after_a_keepers_death_leaves_nothing() {
         kill(sandbox.pid_of(&id, "keeper"));
         assert_eq!(sandbox.ok(&["rm", "-f", "it"]), "it", "{flags:?}");
     }
+}
+
+/// A service whose keeper died, and which itself died before anybody looked, is up again after the next look.
+#[test]
+fn a_service_that_ended_unwatched_comes_back() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.ok(&[
+        "run",
+        "-d",
+        "--restart",
+        "always",
+        "--name",
+        "it",
+        "box",
+        "sh",
+        "-c",
+        "echo run; exec sleep 1000",
+    ]);
+    let init = sandbox.pid_of(&id, "init");
+    for pid in [worker(&sandbox, &id), init] {
+        expect_orphan(pid);
+    }
+    kill(sandbox.pid_of(&id, "keeper"));
+    kill(init);
+    sandbox.ok(&["ps", "-a"]);
+    until("the second run", || (sandbox.corten(&["logs", "it"]).stdout == "run\nrun\n").then_some(()));
+    sandbox.ok(&["rm", "-f", "it"]);
 }

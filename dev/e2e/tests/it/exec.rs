@@ -5,7 +5,8 @@ use corten_testkit::{Output, Sandbox};
 #[test]
 fn output_input_and_exit_codes() {
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "--name", "it", "-e", "FROM=run", "-w", "/tmp", "box", "sleep", "1000"]);
+    let id =
+        sandbox.ok(&["run", "-d", "--name", "it", "-e", "FROM=run", "-w", "/tmp", "box", "sleep", "1000"]);
     let check = |words: &[&str], code: i32, stdout: &str, stderr: &str| {
         let words: Vec<&str> = ["exec"].iter().chain(words).copied().collect();
         assert_eq!(sandbox.command(&words).input("in").run(), Output::new(code, stdout, stderr), "{words:?}");
@@ -15,7 +16,12 @@ fn output_input_and_exit_codes() {
     check(&["-i", "it", "cat"], 0, "in", "");
     check(&["it", "cat"], 0, "", "");
     check(&["it", "sh", "-c", "echo $FROM $HOME; pwd"], 0, "run /root\n/tmp\n", "");
-    check(&["-w", "/etc", "-e", "FROM=exec", "-u", "user", "it", "sh", "-c", "echo $FROM $HOME; pwd; id -G"], 0, "exec /home/user\n/etc\n1000 50 2000\n", "");
+    check(
+        &["-w", "/etc", "-e", "FROM=exec", "-u", "user", "it", "sh", "-c", "echo $FROM $HOME; pwd; id -G"],
+        0,
+        "exec /home/user\n/etc\n1000 50 2000\n",
+        "",
+    );
     check(&["it", "sh", "-c", "kill -9 $$"], 137, "", "");
     let failed = |text: &str| format!("Error response from daemon: {text}\n");
     check(&["it", "/nope"], 127, "", &failed("exec: \"/nope\": stat /nope: no such file or directory"));
@@ -35,7 +41,18 @@ fn rights_and_limits_are_those_of_init() {
         &[],
         &["-u", "user", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges"],
         &["--privileged"],
-        &["--security-opt", "seccomp=unconfined", "--ulimit", "nofile=333:444", "--ulimit", "core=0", "-m", "64m", "--pids-limit", "50"],
+        &[
+            "--security-opt",
+            "seccomp=unconfined",
+            "--ulimit",
+            "nofile=333:444",
+            "--ulimit",
+            "core=0",
+            "-m",
+            "64m",
+            "--pids-limit",
+            "50",
+        ],
         &["--network", "host", "--pid", "host"],
     ];
     let facts = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Cpus_allowed|Umask)' /proc/self/status; \
@@ -48,12 +65,15 @@ fn rights_and_limits_are_those_of_init() {
         sandbox.ok(&words.iter().chain(flags).chain(&tail).copied().collect::<Vec<_>>());
         let init = corten_testkit::until("init's facts", || {
             let output = sandbox.corten(&["exec", name, "cat", "/tmp/init"]);
-            (output.stdout.matches("net:[").count() == 1 && output.stdout.contains("uts:[")).then_some(output.stdout)
+            (output.stdout.matches("net:[").count() == 1 && output.stdout.contains("uts:["))
+                .then_some(output.stdout)
         });
         assert_eq!(sandbox.ok(&["exec", name, "sh", "-c", facts]), init.trim_end(), "{flags:?}");
         let pids = [sandbox.pid_of(&full_id(&sandbox, name), "init")];
         let host_cgroup = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let mut sleeping = sandbox.command(&["exec", name, "sh", "-c", "echo ready; read x < /dev/zero; sleep 1000"]).spawn();
+        let mut sleeping = sandbox
+            .command(&["exec", name, "sh", "-c", "echo ready; read x < /dev/zero; sleep 1000"])
+            .spawn();
         sleeping.wait_for("ready");
         let tasks = std::fs::read_to_string(format!("/proc/{}/cgroup", pids[0])).unwrap();
         let inside = find_sleeper(&sandbox, &full_id(&sandbox, name), pids[0]);
@@ -69,7 +89,8 @@ fn find_sleeper(sandbox: &Sandbox, id: &str, init: i32) -> i32 {
     let wanted = namespace(&init.to_string());
     assert!(sandbox.state(id).is_some());
     corten_testkit::until("the exec'ed process", || {
-        let pids = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let pids =
+            std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         pids.filter(|pid| pid.parse::<i32>().is_ok_and(|pid| pid != init))
             .find(|pid| namespace(pid).is_some() && namespace(pid) == wanted)
             .and_then(|pid| pid.parse().ok())
@@ -89,7 +110,12 @@ fn detached_and_privileged() {
         (sandbox.corten(&["exec", "it", "cat", "/tmp/done"]).stdout == "done\n").then_some(())
     });
     let caps = |flags: &[&str]| {
-        let words: Vec<&str> = ["exec"].iter().chain(flags).chain(&["it", "grep", "CapEff", "/proc/self/status"]).copied().collect();
+        let words: Vec<&str> = ["exec"]
+            .iter()
+            .chain(flags)
+            .chain(&["it", "grep", "CapEff", "/proc/self/status"])
+            .copied()
+            .collect();
         sandbox.ok(&words)
     };
     assert_eq!(caps(&[]), "CapEff:\t00000000a80425fb");

@@ -54,7 +54,18 @@ fn stop_kills_what_does_not_listen() {
     sandbox.ok(&["stop", "-t", "1", "deaf"]);
     assert_eq!(state(&sandbox, "deaf"), json!(["exited", false, 137, false]));
     sandbox.ok(&["rm", "deaf"]);
-    sandbox.ok(&["run", "-d", "--name", "usr", "--stop-signal", "USR1", "box", "sh", "-c", "trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"]);
+    sandbox.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "usr",
+        "--stop-signal",
+        "USR1",
+        "box",
+        "sh",
+        "-c",
+        "trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done",
+    ]);
     until("the trap", || (sandbox.corten(&["logs", "usr"]).stdout == "up\n").then_some(()));
     sandbox.ok(&["stop", "usr"]);
     assert_eq!(state(&sandbox, "usr"), json!(["exited", false, 4, false]));
@@ -117,10 +128,14 @@ fn run_detached_lets_go_of_the_caller() {
 fn ps_shows_what_runs_and_what_ran() {
     let sandbox = Sandbox::new();
     sandbox.ok(&["run", "-d", "--name", "up", "-l", "a=b", "box", "sleep", "1000"]);
-    assert_eq!(sandbox.corten(&["run", "--name", "down", "box", "sh", "-c", "exit 3"]), Output::new(3, "", ""));
+    assert_eq!(
+        sandbox.corten(&["run", "--name", "down", "box", "sh", "-c", "exit 3"]),
+        Output::new(3, "", "")
+    );
     sandbox.ok(&["create", "--name", "new", "box", "true"]);
     let check = |flags: &[&str], expected: &str| {
-        let words: Vec<&str> = ["ps", "--format", "{{.Names}} {{.State}}"].iter().chain(flags).copied().collect();
+        let words: Vec<&str> =
+            ["ps", "--format", "{{.Names}} {{.State}}"].iter().chain(flags).copied().collect();
         let output = sandbox.ok(&words);
         let mut lines: Vec<&str> = output.lines().collect();
         lines.sort_unstable();
@@ -153,7 +168,9 @@ fn the_cidfile_has_the_id() {
 fn twenty_at_once() {
     let sandbox = Sandbox::new();
     let running: Vec<_> = (0..20)
-        .map(|n: i32| (n, sandbox.command(&["run", "--rm", "box", "sh", "-c", &format!("echo {n}; exit {n}")]).spawn()))
+        .map(|n: i32| {
+            (n, sandbox.command(&["run", "--rm", "box", "sh", "-c", &format!("echo {n}; exit {n}")]).spawn())
+        })
         .collect();
     for (n, command) in running {
         assert_eq!(command.finish(), Output::new(n, &format!("{n}\n"), ""));
@@ -165,7 +182,10 @@ fn fifty_one_after_the_other() {
     let sandbox = Sandbox::new();
     for n in 0..50 {
         let n = n.to_string();
-        assert_eq!(sandbox.corten(&["run", "--rm", "box", "echo", &n]), Output::new(0, &format!("{n}\n"), ""));
+        assert_eq!(
+            sandbox.corten(&["run", "--rm", "box", "echo", &n]),
+            Output::new(0, &format!("{n}\n"), "")
+        );
     }
 }
 
@@ -173,9 +193,14 @@ fn fifty_one_after_the_other() {
 #[test]
 fn a_name_has_one_owner_among_many() {
     let sandbox = Sandbox::new();
-    let running: Vec<_> = (0..20).map(|_| sandbox.command(&["create", "--name", "one", "box", "true"]).spawn()).collect();
+    let running: Vec<_> =
+        (0..20).map(|_| sandbox.command(&["create", "--name", "one", "box", "true"]).spawn()).collect();
     let codes: Vec<i32> = running.into_iter().map(|command| command.finish().code).collect();
-    assert_eq!((codes.iter().filter(|code| **code == 0).count(), codes.iter().filter(|code| **code == 1).count()), (1, 19), "{codes:?}");
+    assert_eq!(
+        (codes.iter().filter(|code| **code == 0).count(), codes.iter().filter(|code| **code == 1).count()),
+        (1, 19),
+        "{codes:?}"
+    );
     sandbox.ok(&["rm", "one"]);
 }
 

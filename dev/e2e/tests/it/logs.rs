@@ -1,6 +1,6 @@
 //! What a container writes is kept, whole and in order.
 
-use corten_testkit::{Output, Sandbox, until};
+use corten_testkit::{Output, Sandbox};
 
 #[test]
 fn a_detached_containers_output_is_kept_by_stream() {
@@ -18,7 +18,10 @@ fn the_shortest_life_is_heard() {
     let sandbox = Sandbox::new();
     for n in 0..100 {
         let n = n.to_string();
-        assert_eq!(sandbox.corten(&["run", "--rm", "box", "echo", &n]), Output::new(0, &format!("{n}\n"), ""));
+        assert_eq!(
+            sandbox.corten(&["run", "--rm", "box", "echo", &n]),
+            Output::new(0, &format!("{n}\n"), "")
+        );
     }
     for n in 0..30 {
         let n = n.to_string();
@@ -68,7 +71,12 @@ fn what_looks_like_a_record_is_no_record() {
 fn rotation_keeps_the_end() {
     let sandbox = Sandbox::new();
     let flags = ["--log-opt", "max-size=16k", "--log-opt", "max-file=2"];
-    let words: Vec<&str> = ["run", "-d", "--name", "it"].iter().chain(&flags).chain(&["box", "seq", "1", "3000"]).copied().collect();
+    let words: Vec<&str> = ["run", "-d", "--name", "it"]
+        .iter()
+        .chain(&flags)
+        .chain(&["box", "seq", "1", "3000"])
+        .copied()
+        .collect();
     sandbox.ok(&words);
     sandbox.ok(&["wait", "it"]);
     let output = sandbox.corten(&["logs", "it"]);

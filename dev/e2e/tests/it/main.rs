@@ -2,6 +2,7 @@
 //!
 //! Every case has a sandbox of its own, which fails it when anything is left behind. One module per noun.
 
+#![allow(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 #![allow(clippy::disallowed_methods, reason = "tests look at the machine as its user does")]
 
 mod adoption;

@@ -1,1 +1,89 @@
-//! place
+//! Where corten may stand: stores on file systems of their own, private mount namespaces, first commands at once.
+
+use corten_testkit::{Capability, Output, Sandbox, busybox_archive, have};
+
+/// A script run by `unshare -m` with `$B` the binary, `$D` the sandbox's directory, and a store of its own.
+fn in_a_mount_namespace(sandbox: &Sandbox, script: &str) -> Output {
+    let script = format!(
+        "set -e\nmount --make-rprivate /\ncd {directory}\nB={binary}\n{script}",
+        directory = sandbox.directory().display(),
+        binary = corten_testkit::binary().display()
+    );
+    corten_testkit::Invocation::new(["unshare", "-m", "sh", "-c", &script])
+        .env("CORTEN_ROOT", sandbox.directory().join("store"))
+        .env("CORTEN_RUN_ROOT", sandbox.directory().join("volatile"))
+        .input(busybox_archive())
+        .run()
+}
+
+/// Everything that touches a host path, with store, run directory and bind source on file systems of their own.
+const LIFE: &str = "
+$B import - box >/dev/null
+echo there > bind/file
+$B run --rm -v $PWD/bind:/x -v vol:/data box sh -c 'cat /x/file /data/mine; echo new > /x/new'
+cat bind/new
+id=$($B run -d --name it -v $PWD/bind:/x box sh -c 'echo logged; sleep 1000')
+$B exec it cat /x/file
+$B rm -f it >/dev/null
+$B volume rm vol >/dev/null
+";
+
+const SHOWN: &str = "there\ncontent of the image\nnew\nthere\n";
+
+#[test]
+fn from_inside_a_private_mount_namespace() {
+    let mut sandbox = Sandbox::empty();
+    sandbox.begin();
+    assert_eq!(in_a_mount_namespace(&sandbox, &format!("mkdir bind\n{LIFE}")), Output::new(0, SHOWN, ""));
+}
+
+#[test]
+fn everything_on_a_tmpfs_of_its_own() {
+    let mut sandbox = Sandbox::empty();
+    sandbox.begin();
+    let mounts = "mkdir bind store volatile\nfor d in bind store volatile; do mount -t tmpfs none $d; done";
+    assert_eq!(in_a_mount_namespace(&sandbox, &format!("{mounts}\n{LIFE}")), Output::new(0, SHOWN, ""));
+}
+
+#[test]
+fn everything_on_an_ext4_of_its_own() {
+    if !have(&[Capability::Root, Capability::Loop]) {
+        return;
+    }
+    let mut sandbox = Sandbox::empty();
+    sandbox.begin();
+    let mounts = "mkdir bind store volatile\nfor d in bind store; do truncate -s 64M $d.img; mkfs.ext4 -q $d.img; mount -o loop $d.img $d; done\nmount -t tmpfs none volatile";
+    let output = in_a_mount_namespace(&sandbox, &format!("{mounts}\n{LIFE}"));
+    if output.stderr.contains("loop device") {
+        corten_testkit::skip("loop", output.stderr.trim());
+        return;
+    }
+    assert_eq!(output, Output::new(0, SHOWN, ""));
+}
+
+/// The very first commands of a boot may come all at once.
+#[test]
+fn the_first_commands_at_once() {
+    for _ in 0..5 {
+        let sandbox = Sandbox::empty();
+        let running: Vec<_> =
+            (0..12).map(|_| sandbox.command(&["run", "--rm", "hello-world"]).spawn()).collect();
+        let ended: Vec<Output> = running.into_iter().map(corten_testkit::Background::finish).collect();
+        let wrong: Vec<&Output> =
+            ended.iter().filter(|output| output.code != 0 || !output.stderr.is_empty()).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}
+
+/// A file system that is full: one line, nothing half-made.
+#[test]
+fn a_full_disk() {
+    let mut sandbox = Sandbox::empty();
+    sandbox.begin();
+    let script = "mkdir store volatile; mount -t tmpfs -o size=8m none store; mount -t tmpfs none volatile\n\
+        $B import - box >/dev/null; dd if=/dev/zero of=store/fill bs=64k 2>/dev/null || true\n\
+        $B run --rm box echo ran || echo code $?; $B create --name it box true >/dev/null 2>&1 && $B rm it >/dev/null || true\n\
+        rm store/fill; $B run --rm box echo again";
+    let output = in_a_mount_namespace(&sandbox, script);
+    assert!(output.code == 0 && output.stdout.ends_with("again\n"), "{output:?}");
+}

@@ -16,7 +16,9 @@ fn output_and_exit_codes() {
     check(&["printf", "%s|", "", "a b", "\"c\"", "$HOME", "\u{e4}"], 0, "|a b|\"c\"|$HOME|\u{e4}|", "");
     check(&["sh", "-c", "trap '' TERM; kill -TERM $$; echo still"], 0, "still\n", "");
     let failed = |text: &str| {
-        format!("corten: Error response from daemon: {text}\n\nRun 'corten run --help' for more information\n")
+        format!(
+            "corten: Error response from daemon: {text}\n\nRun 'corten run --help' for more information\n"
+        )
     };
     check(&["/nope"], 127, "", &failed("exec: \"/nope\": stat /nope: no such file or directory"));
     check(&["nope"], 127, "", &failed("exec: \"nope\": executable file not found in $PATH"));
@@ -78,8 +80,9 @@ fn the_user_and_its_groups_and_home() {
     check("1234:4321", "1234:4321 [4321 ] /");
     // A name of digits is an id, never a name (A06).
     check("4000", "4000:0 [0 ] /");
-    check("2147483647", "2147483647:0 [0 ] /");
-    let groups = ["run", "--rm", "-u", "user", "--group-add", "extra", "--group-add", "77", "box", "id", "-G"];
+    check("65535", "65535:0 [0 ] /");
+    let groups =
+        ["run", "--rm", "-u", "user", "--group-add", "extra", "--group-add", "77", "box", "id", "-G"];
     let output = sandbox.ok(&groups);
     let mut groups: Vec<&str> = output.split(' ').collect();
     groups.sort_unstable();
@@ -89,11 +92,29 @@ fn the_user_and_its_groups_and_home() {
 #[test]
 fn a_bad_user_is_refused_and_never_root() {
     let sandbox = Sandbox::new();
-    let bad = ["-1", "4294967295", "4294967296", "0x0", " 0", "+0", "\u{660}", "nobody-here", "user:nogroup", "0:-1"];
+    // 65536 and more are outside the container's range of ids.
+    let bad = [
+        "-1",
+        "65536",
+        "2147483647",
+        "4294967295",
+        "4294967296",
+        "0x0",
+        " 0",
+        "+0",
+        "\u{660}",
+        "nobody-here",
+        "user:nogroup",
+        "0:-1",
+    ];
     for user in bad {
         let output = sandbox.corten(&["run", "--rm", &format!("--user={user}"), "box", "id", "-u"]);
         assert_eq!((output.code, output.stdout.as_str()), (125, ""), "{user}: {}", output.stderr);
-        assert!(output.stderr.starts_with("corten: Error response from daemon: "), "{user}: {}", output.stderr);
+        assert!(
+            output.stderr.starts_with("corten: Error response from daemon: "),
+            "{user}: {}",
+            output.stderr
+        );
     }
 }
 
@@ -110,8 +131,9 @@ fn the_working_directory() {
     check("/tmp/../etc/./", "/etc");
     let output = sandbox.corten(&["run", "--rm", "-w", "relative", "box", "pwd"]);
     let text = "the working directory 'relative' is invalid, it needs to be an absolute path";
-    let expected =
-        format!("corten: Error response from daemon: {text}\n\nRun 'corten run --help' for more information\n");
+    let expected = format!(
+        "corten: Error response from daemon: {text}\n\nRun 'corten run --help' for more information\n"
+    );
     assert_eq!(output, Output::new(125, "", &expected));
 }
 
@@ -119,7 +141,9 @@ fn the_working_directory() {
 fn the_environment() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("env", b"# a comment\nFROM_FILE=1\n\nTAKEN\nABSENT\nSPACED= a b \n");
-    let words = ["run", "--rm", "-h", "box", "-e", "A=1", "-e", "A=2", "-e", "EMPTY=", "-e", "TAKEN2", "-e", "NOT_SET"];
+    let words = [
+        "run", "--rm", "-h", "box", "-e", "A=1", "-e", "A=2", "-e", "EMPTY=", "-e", "TAKEN2", "-e", "NOT_SET",
+    ];
     let tail = ["--env-file", file.to_str().unwrap(), "box", "env"];
     let words: Vec<&str> = words.iter().chain(&tail).copied().collect();
     let command = sandbox.command(&words).env("TAKEN", "yes").env("TAKEN2", "too").env("CANARY", "no");
@@ -128,7 +152,15 @@ fn the_environment() {
     lines.sort_unstable();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let expected = [
-        "A=2", "EMPTY=", "FROM_FILE=1", "HOME=/root", "HOSTNAME=box", path, "SPACED= a b ", "TAKEN2=too", "TAKEN=yes",
+        "A=2",
+        "EMPTY=",
+        "FROM_FILE=1",
+        "HOME=/root",
+        "HOSTNAME=box",
+        path,
+        "SPACED= a b ",
+        "TAKEN2=too",
+        "TAKEN=yes",
     ];
     assert_eq!((output.code, lines, output.stderr.as_str()), (0, expected.to_vec(), ""));
 }
@@ -154,7 +186,17 @@ fn the_host_name_and_the_files_about_it() {
 fn entrypoint_and_command() {
     let sandbox = Sandbox::new();
     let tar = corten_testkit::busybox_archive();
-    sandbox.import("said", &tar, &["ENTRYPOINT [\"echo\",\"said\"]", "CMD [\"by\",\"image\"]", "ENV FROM=image", "WORKDIR /tmp", "USER 1000:50"]);
+    sandbox.import(
+        "said",
+        &tar,
+        &[
+            "ENTRYPOINT [\"echo\",\"said\"]",
+            "CMD [\"by\",\"image\"]",
+            "ENV FROM=image",
+            "WORKDIR /tmp",
+            "USER 1000:50",
+        ],
+    );
     let check = |words: &[&str], stdout: &str| {
         let words: Vec<&str> = ["run", "--rm"].iter().chain(words).copied().collect();
         assert_eq!(sandbox.corten(&words), Output::new(0, stdout, ""), "{words:?}");
@@ -171,7 +213,10 @@ fn entrypoint_and_command() {
 fn the_built_in_image_greets() {
     let sandbox = Sandbox::new();
     let output = sandbox.corten(&["run", "--rm", "hello-world"]);
-    assert!(output.code == 0 && output.stdout.contains("Hello from") && output.stderr.is_empty(), "{output:?}");
+    assert!(
+        output.code == 0 && output.stdout.contains("Hello from") && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }
 
 /// A03: whatever the caller has open, the payload has 0, 1 and 2 and what it opens itself.
@@ -188,12 +233,14 @@ fn no_descriptor_of_the_caller_is_passed_on() {
     let expected = Output::new(0, "0\n1\n2\n3\n", "");
     let expanded = listed(&["run", "--rm", "box"]);
     assert_eq!(expanded, expected);
-    let id = sandbox.command(&["run", "-d", "box", "sleep", "1000"]).through(["sh", "-c", opened, "sh"]).run();
+    let id =
+        sandbox.command(&["run", "-d", "box", "sleep", "1000"]).through(["sh", "-c", opened, "sh"]).run();
     let id = id.stdout.trim().to_owned();
     assert_eq!(listed(&["exec", &id]), expected);
     for who in ["init", "keeper"] {
         let pid = sandbox.pid_of(&id, who);
-        let of_caller: Vec<String> = descriptors(pid).into_iter().filter(|file| file == "/etc/passwd" || file == "/").collect();
+        let of_caller: Vec<String> =
+            descriptors(pid).into_iter().filter(|file| file == "/etc/passwd" || file == "/").collect();
         assert_eq!(of_caller, Vec::<String>::new(), "{who}");
     }
     assert_eq!(descriptors(sandbox.pid_of(&id, "init")).len(), 3);
@@ -210,14 +257,22 @@ fn descriptors(pid: i32) -> Vec<String> {
 fn output_goes_through_a_pipe_of_cortens_own() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("out", b"");
-    let script = format!("exec {} run --rm box sh -c 'echo one; : > /dev/stdout; echo two' >> {}", binary().display(), file.display());
+    let script = format!(
+        "exec {} run --rm box sh -c 'echo one; : > /dev/stdout; echo two' >> {}",
+        binary().display(),
+        file.display()
+    );
     let output = Invocation::new(["sh", "-c", &script])
         .env("CORTEN_ROOT", sandbox.root())
         .env("CORTEN_RUN_ROOT", sandbox.run_root())
         .run();
-    assert_eq!((output, std::fs::read_to_string(&file).unwrap()), (Output::new(0, "", ""), "one\ntwo\n".to_owned()));
+    assert_eq!(
+        (output, std::fs::read_to_string(&file).unwrap()),
+        (Output::new(0, "", ""), "one\ntwo\n".to_owned())
+    );
     // As another user as well (F24).
-    let words = ["run", "--rm", "-u", "1000", "box", "sh", "-c", "echo a > /dev/stdout; echo b > /dev/stderr"];
+    let words =
+        ["run", "--rm", "-u", "1000", "box", "sh", "-c", "echo a > /dev/stdout; echo b > /dev/stderr"];
     assert_eq!(sandbox.corten(&words), Output::new(0, "a\n", "b\n"));
 }
 

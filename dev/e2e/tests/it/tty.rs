@@ -1,6 +1,6 @@
 //! Terminals: of the container, of the caller, and parting from them.
 
-use corten_testkit::{Sandbox, Terminal, until};
+use corten_testkit::{Sandbox, Terminal};
 use serde_json::json;
 
 use crate::lifecycle::state;
@@ -8,7 +8,10 @@ use crate::lifecycle::state;
 #[test]
 fn a_terminal_of_its_own_and_its_size() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.corten(&["run", "--rm", "-t", "box", "sh", "-c", "tty; echo $TERM"]).stdout, "/dev/pts/0\r\nxterm\r\n");
+    assert_eq!(
+        sandbox.corten(&["run", "--rm", "-t", "box", "sh", "-c", "tty; echo $TERM"]).stdout,
+        "/dev/pts/0\r\nxterm\r\n"
+    );
     let mut terminal = Terminal::start(&sandbox.command(&["run", "--rm", "-it", "box", "sh"]), 33, 77);
     terminal.send("PS1='$ '; stty size; ls -l /dev/console; ls -l /proc/self/fd/0\n");
     let shown = terminal.wait_for("/dev/pts/0");
@@ -25,7 +28,8 @@ fn a_terminal_of_its_own_and_its_size() {
 #[test]
 fn detach_and_attach_again() {
     let sandbox = Sandbox::new();
-    let mut terminal = Terminal::start(&sandbox.command(&["run", "-it", "--name", "it", "box", "sh"]), 24, 80);
+    let mut terminal =
+        Terminal::start(&sandbox.command(&["run", "-it", "--name", "it", "box", "sh"]), 24, 80);
     terminal.send("A=remembered; echo up\"\"now\n");
     terminal.wait_for("upnow");
     terminal.send("\u{10}\u{11}");
@@ -71,7 +75,11 @@ fn two_clients_see_the_same() {
 #[test]
 fn hanging_up_detaches() {
     let sandbox = Sandbox::new();
-    let mut terminal = Terminal::start(&sandbox.command(&["run", "-it", "--sig-proxy=false", "--name", "it", "box", "sh"]), 24, 80);
+    let mut terminal = Terminal::start(
+        &sandbox.command(&["run", "-it", "--sig-proxy=false", "--name", "it", "box", "sh"]),
+        24,
+        80,
+    );
     terminal.send("echo up\"\"now\n");
     terminal.wait_for("upnow");
     terminal.hang_up();
@@ -114,10 +122,15 @@ fn the_callers_terminal_is_restored() {
 #[test]
 fn no_input_can_be_forged() {
     let sandbox = Sandbox::new();
-    // python is not in the image; busybox has no TIOCSTI of its own: the filter is asked through a 32-line ELF
-    // elsewhere. Here: the payload's streams are never the caller's terminal.
-    for flags in [&["run", "--rm"][..], &["run", "--rm", "-i"], &["run", "--rm", "-t"], &["run", "--rm", "-it"]] {
-        let words: Vec<&str> = flags.iter().chain(&["box", "sh", "-c", "stat -L -c %d:%t /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"]).copied().collect();
+    // TIOCSTI can only reach a terminal that one has: the payload's streams are never the caller's.
+    for flags in
+        [&["run", "--rm"][..], &["run", "--rm", "-i"], &["run", "--rm", "-t"], &["run", "--rm", "-it"]]
+    {
+        let words: Vec<&str> = flags
+            .iter()
+            .chain(&["box", "sh", "-c", "stat -L -c %d:%t /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"])
+            .copied()
+            .collect();
         let own = corten_testkit::Invocation::new(["stat", "-L", "-c", "%d", "/dev/pts"]).run().stdout;
         let (shown, code) = Terminal::start(&sandbox.command(&words), 24, 80).finish();
         let device = format!("{}:88", own.trim());
@@ -130,5 +143,4 @@ fn input_without_a_terminal_is_refused() {
     let sandbox = Sandbox::new();
     let output = sandbox.corten(&["run", "--rm", "-it", "box", "true"]);
     assert!(output.code == 1 && output.stderr.contains("the input device is not a TTY"), "{output:?}");
-    until("nothing", || Some(()));
 }
