@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fs;
 pub mod memory;
 pub mod mount;
+pub mod network;
 pub mod process;
 pub mod pty;
 pub mod rlimit;

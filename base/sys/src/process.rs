@@ -250,6 +250,11 @@ fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
     Some((state, start))
 }
 
+/// The calling process's pid.
+pub fn own_pid() -> Pid {
+    rustix::process::getpid()
+}
+
 /// The identity of the calling process.
 pub fn own_identity() -> Identity {
     let pid = rustix::process::getpid().as_raw_nonzero().get();

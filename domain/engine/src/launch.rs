@@ -14,6 +14,7 @@ use corten_monitor::{Failure, Hooks, Launching, Order, exits};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
 use corten_runtime::plan::{LaunchPlan, clone_flags};
+use corten_store::lock::Lock;
 use corten_store::{Store, StoreError};
 use corten_sys::process::{self, Cloned, Pid};
 use corten_sys::{SysError, clock, exec, fs, socket};
@@ -90,16 +91,19 @@ impl Keeper {
         order: &Order,
         cgroup: &CgroupOrder,
         client: Option<UnixStream>,
+        lock: &Lock,
         meanwhile: impl FnOnce() -> Result<(), Error>,
     ) -> Result<Running, Error> {
         if cgroup.layout.is_v2() {
             let made = cgroup.create()?;
             let directory = made.dir_fd().map_err(|error| Error::from_cause(&error))?;
-            let fds = directory.iter().map(AsFd::as_fd).chain(client.iter().map(AsFd::as_fd));
+            let fds =
+                directory.iter().map(AsFd::as_fd).chain(client.iter().map(AsFd::as_fd)).chain([lock.as_fd()]);
             keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
         } else {
             let (ours, theirs) = socket::pair()?;
-            let fds = [theirs.as_fd()].into_iter().chain(client.iter().map(AsFd::as_fd));
+            let fds =
+                [theirs.as_fd()].into_iter().chain(client.iter().map(AsFd::as_fd)).chain([lock.as_fd()]);
             keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
             drop(theirs);
             cgroup.deliver(&ours)?;
@@ -265,6 +269,10 @@ impl Hooks for EngineHooks {
         };
         let early = early.and_then(|early| early.into_any().downcast::<EngineLaunch>().ok());
         let launched = launch(&blob.plan, inheritance, early.map(|early| early.0)).map_err(failure)?;
+        // While init works: out of the caller's session, before the worker is cloned.
+        if let Err(error) = Layout::detect().and_then(|layout| layout.join_supervisors()) {
+            log::warn!("staying in the caller's cgroup: {error}");
+        }
         Ok(Box::new(EngineLaunch(launched)))
     }
 

@@ -48,7 +48,7 @@ impl Engine {
         let boot = clock::boot_id()?;
         let run = config.run_root.join(&boot);
         if !fs::exists(run.join("containers")) {
-            for directory in ["containers", "exits", "ids", "records"] {
+            for directory in ["records", "exits", "ids", "containers"] {
                 fs::create_dir_all(run.join(directory), 0o700)?;
             }
             store.discard_other_boots(&boot)?;
@@ -95,6 +95,9 @@ impl Engine {
             fs::write_atomic(staged.join(file), b"")?;
         }
         fs::set_mode(staged.join("tmp"), 0o1777)?;
+        for file in [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+            fs::set_mode(staged.join(file), if file == ".dockerenv" { 0o755 } else { 0o644 })?;
+        }
         match fs::rename_new(&staged, path) {
             Err(error) if error.errno() == corten_sys::Errno::EXIST => Ok(fs::remove_dir_all(&staged)?),
             other => Ok(other?),

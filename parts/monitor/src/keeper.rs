@@ -38,7 +38,8 @@ impl From<SysError> for Failure {
 pub trait Launching {
     fn pid(&self) -> Pid;
     fn pidfd(&self) -> &OwnedFd;
-    /// Waits until the payload runs; a terminal's master comes with it. On failure init is gone.
+    /// Waits until the payload runs; a terminal's master comes with it. After a failure there is still an init to
+    /// [`Launching::abandon`].
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
     /// Opens the namespaces whose end the kernel would otherwise wait for before it reports the exit.
     fn hold_namespaces(&self) -> Vec<OwnedFd> {
@@ -226,13 +227,18 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn keep(&mut self, mut fds: Vec<OwnedFd>, early: Option<Box<dyn Launching>>) -> Result<(), SysError> {
+        // Held until the state is written: until then this start, too, is a change to the container under way.
+        let lock = if self.order.locked { fds.pop() } else { None };
         let client = if self.order.client { fds.pop().map(UnixStream::from) } else { None };
         if let Some(state) = self.order.adopt.take() {
             return self.adopt(state);
         }
         let alive = lock_alive(&self.order.run_dir)?;
         match self.start(fds, client, early) {
-            Ok(run) => self.serve(run, alive),
+            Ok(run) => {
+                drop(lock);
+                self.serve(run, alive)
+            }
             Err(failure) => {
                 self.hooks.release(&self.order);
                 self.reply(&Reply::Failed(failure));
@@ -249,32 +255,48 @@ impl Keeper<'_> {
         early: Option<Box<dyn Launching>>,
     ) -> Result<Run, Failure> {
         let order = &self.order;
-        let (payload, channels) = Channels::new(order)?;
-        let launching = self.hooks.launch(order, payload, fds, early)?;
-        let mut worker = None;
-        let mut client = client;
-        if !order.terminal {
-            worker = Some(worker::spawn(order, &channels, client.take())?);
-        }
-        let master = match launching.wait_exec() {
-            Ok(master) => master,
-            Err(failure) => {
-                if let Some(worker) = worker {
-                    worker.finish();
-                }
-                return Err(failure);
+        let (payload, mut channels) = match Channels::new(order) {
+            Ok(made) => made,
+            Err(error) => {
+                early.iter().for_each(|early| early.abandon());
+                return Err(error.into());
             }
         };
-        let channels = channels.with_terminal(master);
-        let worker = match worker {
-            Some(worker) => worker,
-            None => worker::spawn(order, &channels, client)?,
-        };
-        let init = Identity::of(launching.pid().as_raw_nonzero().get());
+        let launching = self.hooks.launch(order, payload, fds, early)?;
+        let mut worker = None;
+        match self.complete(&*launching, &mut channels, &mut worker, client) {
+            Ok((worker, state)) => Ok(Run { launching, channels, worker, state, namespaces: Vec::new() }),
+            Err(failure) => {
+                launching.abandon();
+                if let Some(worker) = worker {
+                    worker.finish();
+                    process::wait(worker.pidfd())?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The part of a start after which a failure has processes to end.
+    fn complete(
+        &self,
+        launching: &dyn Launching,
+        channels: &mut Channels,
+        worker: &mut Option<WorkerHandle>,
+        mut client: Option<UnixStream>,
+    ) -> Result<(WorkerHandle, RunState), Failure> {
+        let order = &self.order;
+        if !order.terminal {
+            *worker = Some(worker::spawn(order, channels, client.take())?);
+        }
+        channels.set_terminal(launching.wait_exec()?);
+        if worker.is_none() {
+            *worker = Some(worker::spawn(order, channels, client)?);
+        }
         let pid = launching.pid().as_raw_nonzero().get();
         let state = RunState {
             // An init that has ended already is still to be reaped here; any start time will do for it.
-            init: init.unwrap_or(Identity { pid, start: 0 }),
+            init: Identity::of(pid).unwrap_or(Identity { pid, start: 0 }),
             keeper: process::own_identity(),
             generation: order.generation,
             started: clock::wall_nanos(),
@@ -284,7 +306,8 @@ impl Keeper<'_> {
         };
         state.write(&order.run_dir)?;
         self.reply(&Reply::Started { pid });
-        Ok(Run { launching, channels, worker, state, namespaces: Vec::new() })
+        let missing = || Failure { message: "no worker".to_owned(), code: 125 };
+        Ok((worker.take().ok_or_else(missing)?, state))
     }
 
     /// Takes the place of a keeper that died: its container runs on, its worker leaves for a new one.
@@ -313,6 +336,8 @@ impl Keeper<'_> {
 
     fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
         run.namespaces = run.launching.hold_namespaces();
+        // Children of this process's earlier life, before a restart.
+        process::reap_others(&[run.launching.pid(), run.worker.pid()]);
         let children = SignalFd::new(&[CHILD])?;
         (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
         memory::release();
@@ -344,8 +369,13 @@ impl Keeper<'_> {
     }
 
     fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
-        let Run { channels, worker, state, namespaces, .. } = run;
-        worker.finish();
+        let Run { channels, mut worker, state, namespaces, .. } = run;
+        if !worker.finish() {
+            // It died with output unread: another one takes that over.
+            process::wait(worker.pidfd())?;
+            worker = worker::spawn(&self.order, &channels, None)?;
+            worker.finish();
+        }
         drop(channels);
         let record = ExitRecord {
             generation: self.order.generation,
@@ -458,6 +488,11 @@ fn restart_pause(order: &Order, record: &ExitRecord, stopping: bool) -> Option<D
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
     };
     (wanted && !stopping).then(|| Duration::from_millis(next_backoff_ms(record)))
+}
+
+/// Says whether the policy wants another start after the run that `record` tells of, unless a stop was asked for.
+pub fn wants_restart(order: &Order, record: &ExitRecord) -> bool {
+    restart_pause(order, record, is_stopping(&order.run_dir)).is_some()
 }
 
 /// The pause before the start that follows `record`, in milliseconds.

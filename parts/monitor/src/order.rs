@@ -32,6 +32,8 @@ pub struct Order {
     pub volatile: bool,
     /// The last descriptor with the order is the connection of a client to attach before the start.
     pub client: bool,
+    /// The very last descriptor is the container's lock, held until the runtime record is written.
+    pub locked: bool,
     /// Take over a container whose keeper died instead of starting one.
     pub adopt: Option<RunState>,
     /// For [`crate::Hooks`]: opaque here.
@@ -70,7 +72,7 @@ impl Order {
         writer.bytes(self.id.as_bytes());
         path(&mut writer, &self.run_dir);
         path(&mut writer, &self.exits);
-        for flag in [self.terminal, self.stdin, self.stdin_once, self.volatile, self.client] {
+        for flag in [self.terminal, self.stdin, self.stdin_once, self.volatile, self.client, self.locked] {
             writer.flag(flag);
         }
         writer.number(self.owner.0.into());
@@ -104,7 +106,7 @@ impl Order {
         let path = |reader: &mut Reader<'_>| reader.text().map(PathBuf::from);
         let (run_dir, exits) = (path(&mut reader)?, path(&mut reader)?);
         let (terminal, stdin, stdin_once) = (reader.flag()?, reader.flag()?, reader.flag()?);
-        let (volatile, client) = (reader.flag()?, reader.flag()?);
+        let (volatile, client, locked) = (reader.flag()?, reader.flag()?, reader.flag()?);
         let owner = (reader.number()?.try_into().ok()?, reader.number()?.try_into().ok()?);
         let log = if reader.flag()? {
             Some(LogOrder {
@@ -140,6 +142,7 @@ impl Order {
             generation,
             volatile,
             client,
+            locked,
             adopt,
             launch,
             init,

@@ -8,7 +8,7 @@ use corten_sys::{Dir, SysError, pty, socket};
 
 use crate::init::Report;
 use crate::init::steps::{payload, stdio};
-use crate::launch::{Launched, StartFailure};
+use crate::launch::{Launched, StartFailure, set_limit};
 use crate::plan::ProcessPlan;
 
 /// Where a process joins a container.
@@ -22,6 +22,8 @@ pub struct Target {
     pub cgroup_tasks: Vec<OwnedFd>,
     /// cgroup v2: the directory to be born in.
     pub cgroup: Option<OwnedFd>,
+    /// Resource limits, by the kernel's number: soft, hard.
+    pub rlimits: Vec<(i32, u64, u64)>,
 }
 
 /// Clones a process into the container and lets it become the payload.
@@ -62,6 +64,10 @@ fn run(
 ) -> Result<std::convert::Infallible, StartFailure> {
     for tasks in &target.cgroup_tasks {
         rustix::io::write(tasks, b"0").map_err(|errno| SysError::new("join cgroup", "tasks", errno))?;
+    }
+    for &(resource, soft, hard) in &target.rlimits {
+        // Here, with the host's rights still: inside raising one is refused.
+        set_limit(process::own_pid(), resource, soft, hard)?;
     }
     process::new_session_keyring()?;
     let rest = target.namespaces & !namespace::PID;

@@ -160,19 +160,16 @@ impl Launched {
         socket::send(&self.socket, inheritance.plan, &fds)
     }
 
-    /// Waits until init has become the payload; a terminal's master comes with it.
+    /// Waits until init has become the payload; a terminal's master comes with it. After a failure the caller calls
+    /// [`Launched::abandon`].
     pub fn wait_exec(&self) -> Result<Option<OwnedFd>, StartFailure> {
         let mut terminal = None;
         loop {
             match init::Report::receive(&self.socket)? {
                 None => return Ok(terminal),
                 Some(init::Report::Terminal(master)) => terminal = Some(master),
-                Some(init::Report::Failed(failure)) => {
-                    self.abandon();
-                    return Err(failure);
-                }
+                Some(init::Report::Failed(failure)) => return Err(failure),
                 Some(init::Report::Cloned { .. }) => {
-                    self.abandon();
                     return Err(StartFailure::platform("init: an unexpected report"));
                 }
             }
@@ -201,7 +198,7 @@ impl Launched {
 
 /// Sets one limit from outside: raising it needs the host's CAP_SYS_RESOURCE. Where that is missing, the
 /// values are cut to the hard limit there is.
-fn set_limit(pid: Pid, resource: i32, soft: u64, hard: u64) -> Result<(), SysError> {
+pub(crate) fn set_limit(pid: Pid, resource: i32, soft: u64, hard: u64) -> Result<(), SysError> {
     match rlimit::set_of(pid, resource, soft, hard) {
         Err(error) if error.errno() == corten_sys::Errno::PERM => {
             let (_, ceiling) = rlimit::current(resource)?;

@@ -6,6 +6,7 @@
 //! A lock is exclusive, or shared among commands that only need that nothing is taken away meanwhile.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -43,10 +44,12 @@ impl Lock {
             Err(errno) => Err(SysError::at("flock", path, errno)),
         }
     }
+}
 
-    /// Gives up the guard for the open file: the lock lasts as long as any duplicate of the descriptor.
-    pub fn into_file(self) -> File {
-        self.file
+/// For passing the lock on: it lasts until the last duplicate of the descriptor is closed.
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

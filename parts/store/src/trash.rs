@@ -32,7 +32,8 @@ impl Store {
     pub fn empty_trash(&self) -> Result<(), StoreError> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
         for name in fs::list(self.path("trash"))? {
-            let others = discarded_by(&name).is_some_and(|pid| pid != own && fs::exists(format!("/proc/{pid}")));
+            let others =
+                discarded_by(&name).is_some_and(|pid| pid != own && fs::exists(format!("/proc/{pid}")));
             if !others {
                 remove_tree(&self.path("trash").join(name))?;
             }

@@ -2,6 +2,7 @@
 //! its exit record and the clean-up where it has ended.
 
 use corten_monitor::exits::{self, ExitRecord};
+use corten_monitor::keeper::wants_restart;
 use corten_monitor::state::RunState;
 use corten_sys::clock;
 use corten_sys::process::{self, Exit};
@@ -21,10 +22,31 @@ pub(super) fn take_over(engine: &Engine, record: &ContainerRecord, run: &RunStat
 ///
 /// False where somebody else is at it. The code is exact while the process is a zombie; after that nobody can know it, and it is recorded as unknown.
 pub(super) fn settle(engine: &Engine, record: &ContainerRecord, run: &RunState) -> Result<bool, Error> {
+    let restart = match record_end(engine, record, run)? {
+        End::Busy => return Ok(false),
+        End::Recorded => false,
+        End::WantsRestart => true,
+    };
+    if restart {
+        // At once: the time since its end is longer than any pause would have been.
+        let options = start::StartOptions { by_policy: true, ..start::StartOptions::default() };
+        start::start(engine, record, Keeper::spawn()?, options)?;
+    }
+    Ok(true)
+}
+
+enum End {
+    /// Somebody else has the lock.
+    Busy,
+    Recorded,
+    WantsRestart,
+}
+
+fn record_end(engine: &Engine, record: &ContainerRecord, run: &RunState) -> Result<End, Error> {
     // Whoever holds the lock, this command perhaps, goes on from an ended container all the same.
-    let Some(_guard) = super::try_lock(engine, record)? else { return Ok(false) };
+    let Some(_guard) = super::try_lock(engine, record)? else { return Ok(End::Busy) };
     if RunState::read(&engine.run_dir(&record.id))?.as_ref() != Some(run) {
-        return Ok(true);
+        return Ok(End::Recorded);
     }
     let exit = ExitRecord {
         generation: run.generation,
@@ -36,6 +58,8 @@ pub(super) fn settle(engine: &Engine, record: &ContainerRecord, run: &RunState) 
         backoff_ms: run.backoff_ms,
     };
     exits::write(&state::exits_path(engine, record), &exit, !record.spec.auto_remove)?;
-    launch::clean_up(&start::adoption_order(engine, record, run)?);
-    Ok(true)
+    let order = start::adoption_order(engine, record, run)?;
+    let restart = wants_restart(&order, &exit);
+    launch::clean_up(&order);
+    Ok(if restart { End::WantsRestart } else { End::Recorded })
 }

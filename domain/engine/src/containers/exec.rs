@@ -70,6 +70,7 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
         namespaces: namespaces(record),
         cgroup_tasks: cgroup.tasks_files().map_err(fail)?,
         cgroup: cgroup.dir_fd().map_err(fail)?,
+        rlimits: limits(record),
     };
     let seccomp =
         if options.privileged { Vec::new() } else { seccomp_cache::program(engine, record, facts)? };
@@ -78,7 +79,7 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
         give_to_container(&fifos, start::read_id_range(run.init.pid)?.base)?;
     }
     let launched = launch(&target, &plan(record, options)?, &seccomp, fifos)?;
-    ends.terminal = launched.wait_exec()?;
+    ends.terminal = launched.wait_exec().inspect_err(|_| launched.abandon())?;
     let Ends { terminal, stdin, stdout, stderr } = ends;
     Ok(ExecProcess { launched, terminal, stdin, stdout, stderr })
 }
@@ -119,6 +120,17 @@ fn give_to_container(fifos: &[OwnedFd], base: u32) -> Result<(), SysError> {
             .map_err(|errno| SysError::new("chown", "pipe", errno))?;
     }
     Ok(())
+}
+
+/// The container's own limits, which a further process has as well (security.md F27).
+fn limits(record: &ContainerRecord) -> Vec<(i32, u64, u64)> {
+    let number = |name: &str| corten_sys::rlimit::number(name);
+    record
+        .spec
+        .ulimits
+        .iter()
+        .filter_map(|limit| Some((number(&limit.name)?, limit.soft, limit.hard)))
+        .collect()
 }
 
 /// The namespaces that the container does not share with the host.

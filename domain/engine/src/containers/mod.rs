@@ -18,13 +18,14 @@ pub mod spec;
 pub mod start;
 pub mod state;
 mod stop;
+mod sweep;
 mod wait;
 
 use std::os::unix::net::UnixStream;
 
 use corten_store::StoreError;
 use corten_store::lock::Lock;
-use corten_sys::{SysError, fs, socket};
+use corten_sys::{Errno, SysError, fs, socket};
 
 pub use create::create;
 pub use exec::{ExecOptions, ExecProcess, exec};
@@ -35,13 +36,18 @@ pub use spec::ContainerSpec;
 pub use start::{StartOptions, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
-pub use wait::{last_exit, signal_process, wait};
+pub use wait::{last_exit, signal_process, wait, wait_for};
 
 use crate::{Engine, Error};
 
 /// Takes the container's lock; whoever changes what it is holds it. It goes with the directory.
+///
+/// A directory that is gone is a container that is gone.
 pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
-    Ok(Lock::exclusive(&record.directory(engine).join("lock"))?)
+    Lock::exclusive(&record.directory(engine).join("lock")).map_err(|error| match error.errno() {
+        Errno::NOENT => Error::not_found(format!("No such container: {}", record.name)),
+        _ => error.into(),
+    })
 }
 
 /// As [`lock`], or `None` where somebody has it.

@@ -128,6 +128,11 @@ impl ContainerRecord {
         Ok(None)
     }
 
+    /// Says whether there is a container with this whole id.
+    pub(crate) fn exists(engine: &Engine, id: &str) -> bool {
+        fs::exists(engine.store().container_dir(id).join(FILE)) || fs::exists(volatile_path(engine, id))
+    }
+
     /// Where the record is: with its container, or in the run root where that goes with the boot.
     fn path(&self, engine: &Engine) -> PathBuf {
         if self.spec.auto_remove {

@@ -1,9 +1,11 @@
 //! Removing containers: their layer, record and name, and the volumes made for them alone.
 
+use corten_sys::fs;
+
 use super::record::ContainerRecord;
 use super::state::{self, Status};
-use super::{anonymous_volumes, lock, stop};
-use crate::{Engine, Error, images};
+use super::{anonymous_volumes, lock, stop, sweep};
+use crate::{Engine, Error, id_range, images};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,23 +18,25 @@ pub struct RemoveOptions {
 
 /// Removes a container. Its named volumes and binds are never touched.
 pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    match current.status {
-        Status::Running | Status::Restarting if !options.force => {
-            return Err(Error::conflict(format!(
-                "cannot remove container \"{}\": container is {}: stop the container before removing or force remove",
-                record.name,
-                current.status.name()
-            )));
+    let guard = loop {
+        end_or_refuse(engine, record, options)?;
+        if record.spec.auto_remove && !fs::exists(record.directory(engine)) {
+            // Its keeper has removed it with its end.
+            super::forget(engine, record);
+            return sweep::sweep(engine);
         }
-        _ => stop::end(engine, record)?,
-    }
+        let guard = lock(engine, record)?;
+        // Whoever had the lock may have started it.
+        if !state::read(engine, record)?.is_running() {
+            break guard;
+        }
+    };
+    leave_no_start(engine, record)?;
     if record.spec.auto_remove {
-        // Its keeper has removed it; what it could not is left to this.
+        // Its keeper has removed it, unless it never had one.
         super::forget(engine, record);
-        return Ok(());
+        return sweep::sweep(engine);
     }
-    let guard = lock(engine, record)?;
     let store = engine.store();
     let discarded = store.discard(&record.directory(engine))?;
     store.release_name(&record.name, &record.id)?;
@@ -50,5 +54,23 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
         return Err(Error::not_found(format!("No such container: {}", record.name)));
     }
     store.empty_trash()?;
-    Ok(())
+    sweep::sweep(engine)
+}
+
+fn end_or_refuse(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
+    let current = state::read(engine, record)?;
+    match current.status {
+        Status::Running | Status::Restarting if !options.force => Err(Error::conflict(format!(
+            "cannot remove container \"{}\": container is {}: stop the container before removing or force remove",
+            record.name,
+            current.status.name()
+        ))),
+        _ => stop::end(engine, record),
+    }
+}
+
+/// Gives back what a start has claimed whose command was killed before there was a keeper. The caller has the lock.
+fn leave_no_start(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    id_range::release(&id_range::claims_of(engine, &record.id)?);
+    Ok(fs::remove_dir_all(engine.run_dir(&record.id))?)
 }

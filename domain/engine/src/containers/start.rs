@@ -16,9 +16,9 @@ use super::spec::{LogDriver, Restart};
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
-use crate::id_range;
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
 use crate::{Engine, containers};
+use crate::{id_range, launch};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -40,13 +40,14 @@ pub fn start(
 ) -> Result<Running, Error> {
     // Before the lock, which recording the end of an earlier run takes.
     state::read(engine, record)?;
-    let _guard = containers::lock(engine, record)?;
+    wait_for_earlier_keeper(engine, record)?;
+    let lock = containers::lock(engine, record)?;
     let current = state::read(engine, record)?;
     if current.is_running() {
         return Err(Error::conflict(format!("container {} is already running", record.id)));
     }
     let prepared = prepare(engine, record, &options)?;
-    let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, || {
+    let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
     });
     started.inspect_err(|_| {
@@ -54,6 +55,16 @@ pub fn start(
         id_range::release(&prepared.claims);
         fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
     })
+}
+
+/// A keeper that is still cleaning up after the last run would take the new one's files with it.
+fn wait_for_earlier_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(run) if !run.restarting && !run.init.is_alive() => {
+            state::wait_for_keeper(&run, launch::PATIENCE).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Prepared {
@@ -161,7 +172,7 @@ fn build(
         populate: record
             .mounts
             .iter()
-            .filter(|mount| mount.populate)
+            .filter(|mount| mount.populate && is_empty(&mount.path))
             .map(|mount| mount.target.clone())
             .collect(),
     };
@@ -176,6 +187,7 @@ fn build(
     let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
     let order = Order {
         client: options.client.is_some(),
+        locked: true,
         owner: plan.launch.owner,
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
@@ -186,6 +198,11 @@ fn build(
         ..base_order(engine, record)
     };
     Ok((order, cgroup))
+}
+
+/// Only a volume that nobody has put anything into yet takes over the image's content.
+fn is_empty(volume: &std::path::Path) -> bool {
+    fs::list(volume).is_ok_and(|names| names.is_empty())
 }
 
 /// What a keeper needs that takes over the current run.

@@ -125,3 +125,12 @@ pub(crate) fn is_over(engine: &Engine, id: &str) -> bool {
         Err(_) => false,
     }
 }
+
+/// Says whether the run directory names a process of the container, or a keeper, that lives.
+pub(crate) fn has_processes(engine: &Engine, id: &str) -> bool {
+    match RunState::read(&engine.run_dir(id)) {
+        Ok(Some(run)) => run.init.is_alive() || run.keeper.is_alive(),
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}

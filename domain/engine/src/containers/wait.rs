@@ -4,6 +4,7 @@ use corten_monitor::exits;
 use corten_sys::process::{self, Pid};
 use corten_sys::{SysError, clock};
 
+use super::lookup;
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use crate::{Engine, Error};
@@ -18,6 +19,17 @@ pub fn wait(engine: &Engine, record: &ContainerRecord) -> Result<i32, Error> {
         state::wait_for_end(engine, &record.id)?;
     }
     last_exit(engine, record)
+}
+
+/// As [`wait`] by name; a container that has gone with its end is remembered by its whole id for ten minutes.
+pub fn wait_for(engine: &Engine, name: &str) -> Result<i32, Error> {
+    let missing = match lookup::find(engine, name) {
+        Ok(record) => return wait(engine, &record),
+        Err(error) => error,
+    };
+    let known = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let exit = if known { exits::read(&engine.run().join("exits").join(name))? } else { None };
+    exit.map(|exit| exit.code.unwrap_or(255)).ok_or(missing)
 }
 
 /// The code of the last run; 255 where nobody saw it.

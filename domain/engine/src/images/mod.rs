@@ -136,7 +136,10 @@ pub fn empty_trash(engine: &Engine) -> Result<(), Error> {
 
 /// How a container to be made misses its image.
 pub(crate) fn missing(name: &str) -> Error {
-    let shown = Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar());
+    let shown = match Reference::parse(name) {
+        Ok(reference) => reference.familiar(),
+        Err(error) => return Error::invalid(error.to_string()),
+    };
     Error::new(ErrorKind::ImageMissing, format!("Unable to find image '{shown}' locally"))
         .hint("pulling from a registry is not there yet: `corten load` or `corten import` brings an image in")
 }

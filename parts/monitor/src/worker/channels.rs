@@ -23,6 +23,9 @@ pub(crate) struct Channels {
     terminal: Option<OwnedFd>,
     /// The writing end of the payload's input, while that is open.
     stdin: Option<OwnedFd>,
+    /// Reading ends of both outputs: a FIFO that nobody holds open forgets what is in it, and the payload may end
+    /// before its worker, or the next one, has opened it.
+    outputs: Vec<OwnedFd>,
 }
 
 /// The worker's own descriptors: what to read, and where input goes.
@@ -35,7 +38,8 @@ pub(crate) struct Ends {
 impl Channels {
     /// Makes the streams: the payload's three descriptors (none with a terminal) and the keeper's hold.
     pub(crate) fn new(order: &Order) -> Result<(Vec<OwnedFd>, Self), SysError> {
-        let mut channels = Self { run_dir: order.run_dir.clone(), terminal: None, stdin: None };
+        let mut channels =
+            Self { run_dir: order.run_dir.clone(), terminal: None, stdin: None, outputs: Vec::new() };
         if order.terminal {
             return Ok((Vec::new(), channels));
         }
@@ -56,6 +60,7 @@ impl Channels {
             let path = order.run_dir.join(name);
             make_fifo(&path, order.owner)?;
             payload.push(open(&path, OFlags::RDWR)?);
+            channels.outputs.push(open(&path, OFlags::RDONLY | OFlags::NONBLOCK)?);
         }
         Ok((payload, channels))
     }
@@ -66,13 +71,18 @@ impl Channels {
         let wanted = order.stdin && !order.terminal;
         // ENXIO: the payload has closed its input.
         let stdin = if wanted { open(&path, OFlags::WRONLY | OFlags::NONBLOCK).ok() } else { None };
-        Self { run_dir: order.run_dir.clone(), terminal, stdin }
+        let output = |name| open(&order.run_dir.join(name), OFlags::RDONLY | OFlags::NONBLOCK).ok();
+        let outputs = if order.terminal {
+            Vec::new()
+        } else {
+            ["stdout", "stderr"].into_iter().filter_map(output).collect()
+        };
+        Self { run_dir: order.run_dir.clone(), terminal, stdin, outputs }
     }
 
     /// Takes the terminal's master, which only exists once init has opened it.
-    pub(crate) fn with_terminal(mut self, master: Option<OwnedFd>) -> Self {
+    pub(crate) fn set_terminal(&mut self, master: Option<OwnedFd>) {
         self.terminal = master;
-        self
     }
 
     /// Lets go of the payload's input; its end of file comes when the worker has done so as well.

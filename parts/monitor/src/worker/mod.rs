@@ -66,18 +66,19 @@ impl WorkerHandle {
         rustix::io::read(&self.control, &mut word) == Ok(1) && word[0] == INPUT_ENDED
     }
 
-    /// Tells the worker that the payload has ended and waits until the log is complete.
-    pub(crate) fn finish(&self) {
+    /// Tells the worker that the payload has ended and waits until the log is complete; false where it died first.
+    pub(crate) fn finish(&self) -> bool {
         if rustix::io::write(&self.control, &[FINISH]).is_err() {
-            return;
+            return false;
         }
         let mut word = [0_u8; 1];
         // A worker that died instead of answering closes the socket.
         while rustix::io::retry_on_intr(|| rustix::io::read(&self.control, &mut word)) == Ok(1) {
             if word[0] == DRAINED {
-                return;
+                return true;
             }
         }
+        false
     }
 }
 

@@ -77,6 +77,9 @@ impl fmt::Display for Controller {
     }
 }
 
+/// Where keepers and workers live, below each mount.
+const SUPERVISORS: &str = "corten/supervisors";
+
 /// One mounted v1 hierarchy and the controllers in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hierarchy {
@@ -152,6 +155,25 @@ impl Layout {
             }
         }
         if hierarchies.is_empty() { unified.map(Self::V2) } else { Some(Self::V1(hierarchies)) }
+    }
+
+    /// Moves this process into the cgroup of the keepers and workers, outside the caller's session and every
+    /// container's limits.
+    ///
+    /// On v1 through `tasks`, and not in the cpuset hierarchy, where a new cgroup has no CPUs to run on.
+    pub fn join_supervisors(&self) -> Result<(), CgroupError> {
+        let join = |mount: &Path, file: &str| -> Result<(), CgroupError> {
+            let directory = mount.join(SUPERVISORS);
+            fs::create_dir_all(&directory, 0o755)?;
+            Ok(fs::write_kernel_file(directory.join(file), b"0")?)
+        };
+        match self {
+            Self::V2(mount) => join(mount, "cgroup.procs"),
+            Self::V1(hierarchies) => hierarchies
+                .iter()
+                .filter(|hierarchy| !hierarchy.controllers.contains(&Controller::Cpuset))
+                .try_for_each(|hierarchy| join(&hierarchy.mount, "tasks")),
+        }
     }
 
     /// Says whether this is cgroup v2.

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use corten_sys::process::{self, Cloned};
-use corten_sys::{SysError, exec, socket};
+use corten_sys::{SysError, exec, network, socket};
 
 use crate::launch::StartFailure;
 use crate::plan::InitPlan;
@@ -159,6 +159,9 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
         process::unshare(process::namespace::CGROUP)?;
     }
     let terminal = steps::mounts::attach_all(&plan, &rootfs, &mut handed, socket)?;
+    if plan.own_network {
+        network::loopback_up()?;
+    }
     steps::host::name(&plan)?;
     steps::host::sysctls(&plan, &rootfs)?;
     steps::paths::cover(&plan, &rootfs)?;

@@ -7,6 +7,10 @@ use rustix::process::{WaitOptions, WaitStatus};
 /// Serves as process 1 until the payload has ended. Never returns.
 pub(crate) fn main(payload: Pid) -> ! {
     title::replace("corten-init");
+    // The payload's start is reported when the last copy of the socket closes; this one would stay.
+    if process::close_all_but(&[]).is_err() {
+        process::exit_now(125);
+    }
     let all: Vec<i32> = (1..=64).filter(|&signal| !matches!(signal, 9 | 11 | 19 | 32 | 33)).collect();
     let Ok(signals) = SignalFd::new(&all) else { process::exit_now(125) };
     loop {

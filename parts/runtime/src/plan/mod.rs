@@ -89,6 +89,7 @@ pub struct InitPlan {
     pub readonly: bool,
     /// Init was cloned into a new user namespace.
     pub own_user_namespace: bool,
+    pub own_network: bool,
     pub mounts: Vec<MountStep>,
     pub devices: Vec<DeviceStep>,
     pub masked_paths: Vec<String>,
@@ -112,6 +113,8 @@ pub struct MountStep {
     pub attributes: u32,
     /// Copy what the image has at the target into the (new, empty) source first.
     pub populate: bool,
+    /// Make it read-only once everything is mounted.
+    pub seal: bool,
 }
 
 /// What is mounted.
@@ -212,6 +215,7 @@ impl Plan {
             writable,
             volatile: input.rootfs.volatile,
             readonly: spec.root.readonly,
+            own_network: launch.namespaces & clone_flag(NamespaceKind::Network) != 0,
             own_user_namespace: launch.namespaces & clone_flag(NamespaceKind::User) != 0,
             mounts,
             devices,
@@ -278,6 +282,11 @@ fn mount_step(
     let options = MountOptions::parse(&mount.options)
         .map_err(|reason| PlanError::Mount { destination: mount.destination.clone(), reason })?;
     let attributes = options.attributes.bits();
+    let populate = populate.contains(&mount.destination);
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY.bits();
+    // What is still to be written to, or mounted upon, becomes read-only at the end.
+    let seal = attributes & read_only != 0 && (populate || mount.kind == "tmpfs");
+    let attributes = if seal { attributes & !read_only } else { attributes };
     let source = if mount.kind == "bind" || options.bind {
         trees.push(Tree {
             path: PathBuf::from(&mount.source),
@@ -290,8 +299,7 @@ fn mount_step(
     } else {
         MountSource::New { kind: mount.kind.clone(), options: options.data }
     };
-    let populate = populate.contains(&mount.destination);
-    Ok(MountStep { target: mount.destination.clone(), source, attributes, populate })
+    Ok(MountStep { target: mount.destination.clone(), source, attributes, populate, seal })
 }
 
 fn device_step(device: &Device) -> DeviceStep {

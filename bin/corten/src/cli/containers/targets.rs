@@ -11,13 +11,19 @@ pub(super) fn each(
     names: &[String],
     mut act: impl FnMut(&mut Context, &Engine, &ContainerRecord) -> Result<Option<String>, CliError>,
 ) -> Result<u8, CliError> {
+    each_name(context, names, |context, engine, name| act(context, engine, &containers::find(engine, name)?))
+}
+
+/// As [`each`] for what is done by name, because there may be no container of that name any more.
+pub(super) fn each_name(
+    context: &mut Context,
+    names: &[String],
+    mut act: impl FnMut(&mut Context, &Engine, &str) -> Result<Option<String>, CliError>,
+) -> Result<u8, CliError> {
     let engine = context.engine()?;
     let mut failed = false;
     for name in names {
-        let done = containers::find(&engine, name)
-            .map_err(CliError::from)
-            .and_then(|record| act(context, &engine, &record));
-        match done {
+        match act(context, &engine, name) {
             Ok(None) => context.ui.line(name),
             Ok(Some(text)) => context.ui.line(text),
             Err(error) => {

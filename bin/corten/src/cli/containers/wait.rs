@@ -20,7 +20,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let args: WaitArgs =
         flags::parse("corten wait", about, arguments).map_err(|error| error.code_unless_help(1))?;
     targets::require(&args.names, "corten wait")?;
-    targets::each(context, &args.names, |_, engine, record| {
-        Ok(Some(containers::wait(engine, record)?.to_string()))
+    targets::each_name(context, &args.names, |_, engine, name| {
+        Ok(Some(containers::wait_for(engine, name)?.to_string()))
     })
 }

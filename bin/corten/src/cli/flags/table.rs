@@ -288,7 +288,10 @@ mod tests {
     #[test]
     fn help_is_sorted_and_aligned() {
         let text = help(&USAGE, &[TABLE]);
-        assert!(text.lines().any(|line| line.starts_with("  -e, --env list ") && line.ends_with("   e")), "{text}");
+        assert!(
+            text.lines().any(|line| line.starts_with("  -e, --env list ") && line.ends_with("   e")),
+            "{text}"
+        );
         assert!(text.find("--env").unwrap() < text.find("--tty").unwrap());
     }
 }

@@ -167,6 +167,7 @@ fn inherited(engine: &Engine, from: &str) -> Result<Vec<MountRecord>, Error> {
         read_only: read_only.unwrap_or(mount.read_only),
         // It belongs to the other container.
         anonymous: false,
+        populate: false,
         ..mount
     };
     let shared =

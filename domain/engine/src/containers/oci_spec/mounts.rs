@@ -67,7 +67,11 @@ fn defaults(record: &ContainerRecord, facts: &HostFacts) -> Vec<Mount> {
         }
         _ => mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", writable]),
     });
-    if spec.network != NetworkMode::Host {
+    if spec.namespaces.cgroup_host && spec.network != NetworkMode::Host {
+        // A mount of its own would show a cgroup namespace of its own.
+        let options = ["rbind", "noidmap", "nosuid", "noexec", "nodev", writable];
+        mounts.push(mount("bind", "/sys/fs/cgroup", "/sys/fs/cgroup", &options));
+    } else if spec.network != NetworkMode::Host {
         mounts.extend(cgroups(&facts.cgroups, writable));
     }
     // A message queue file system shows the IPC namespace of its maker, the host's with --ipc=host.
@@ -89,7 +93,7 @@ fn cgroups(layout: &Layout, writable: &str) -> Vec<Mount> {
     let joined =
         [Controller::Cpu, Controller::Cpuacct, Controller::Memory, Controller::Pids, Controller::Devices];
     let mut mounts =
-        vec![mount("tmpfs", "tmpfs", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "mode=755"])];
+        vec![mount("tmpfs", "tmpfs", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "mode=755", writable])];
     for hierarchy in hierarchies {
         if hierarchy.controllers.iter().any(|controller| joined.contains(controller)) {
             let names: Vec<&str> = hierarchy.controllers.iter().map(|controller| controller.name()).collect();

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use corten_sys::mount::{self, MountAttrFlags};
+use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError, pty};
 use rustix::fs::{FileType, Mode, OFlags};
 
@@ -21,14 +21,22 @@ pub(crate) fn attach_all(
     socket: &UnixStream,
 ) -> Result<Option<OwnedFd>, StartFailure> {
     let mut terminal = None;
+    let mut sealed = Vec::new();
     for step in &plan.mounts {
-        attach(step, rootfs, handed)?;
+        let tree = attach(step, rootfs, handed)?;
+        if step.seal {
+            sealed.push((tree, &step.target));
+        }
         if step.target == "/dev" {
             links(rootfs)?;
         }
     }
     for device in &plan.devices {
         make_node(device, rootfs)?;
+    }
+    for (tree, target) in sealed {
+        let attributes = Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+        mount::set_attributes(tree, target, Depth::One, attributes)?;
     }
     if plan.process.terminal {
         let (master, slave) = pty::open_in(&rootfs.open_dir("/dev/pts")?)?;
@@ -39,7 +47,7 @@ pub(crate) fn attach_all(
     Ok(terminal)
 }
 
-fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<(), StartFailure> {
+fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<OwnedFd, StartFailure> {
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
         MountSource::New { kind, options } => {
@@ -57,7 +65,8 @@ fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<(), Sta
     if step.populate {
         populate::copy(&target, &tree, &step.target)?;
     }
-    Ok(mount::attach(&tree, &target, &step.target)?)
+    mount::attach(&tree, &target, &step.target)?;
+    Ok(tree)
 }
 
 /// Opens the file to mount over, creating it where it is missing. A dangling symlink gives way to a file.
