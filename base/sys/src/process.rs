@@ -175,8 +175,8 @@ pub fn exit_of_stranger(pidfd: impl AsFd, process: Identity) -> Option<Exit> {
 /// How an unreaped zombie ended.
 pub fn zombie_exit(process: Identity) -> Option<Exit> {
     let stat = fs::read(format!("/proc/{}/stat", process.pid)).ok()?;
-    let (state, start) = parse_stat(&stat)?;
-    if state != b'Z' || start != process.start {
+    let Stat { state, start, threads } = parse_stat(&stat)?;
+    if state != b'Z' || threads > 1 || start != process.start {
         return None;
     }
     let text = String::from_utf8_lossy(&stat);
@@ -222,8 +222,10 @@ impl Identity {
     /// Reads the identity of a running process; `None` where it is gone or a zombie.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let (state, start) = parse_stat(&stat)?;
-        (state != b'Z' && state != b'X').then_some(Self { pid, start })
+        let Stat { state, start, threads } = parse_stat(&stat)?;
+        // A zombie with more than one thread is a leader that has left the others running.
+        let ended = state == b'X' || state == b'Z' && threads <= 1;
+        (!ended).then_some(Self { pid, start })
     }
 
     /// Says whether this very process still runs. A zombie does not.
@@ -239,15 +241,24 @@ impl Identity {
     }
 }
 
-/// State letter and start time of a /proc/PID/stat line. The command name may hold anything, spaces and
+/// The fields of a /proc/PID/stat line that matter here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: u8,
+    threads: u32,
+    start: u64,
+}
+
+/// Reads a /proc/PID/stat line. The command name may hold anything, spaces and
 /// parentheses too, so fields are counted from its last `)`.
-fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
+fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
     let mut fields = rest.split(' ');
     let state = fields.next()?.bytes().next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((state, start))
+    let threads = fields.nth(16)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    Some(Stat { state, threads, start })
 }
 
 /// The calling process's pid.
@@ -378,6 +389,12 @@ pub fn die_with_parent(signal: Signal) -> Result<(), SysError> {
     rustix::process::set_parent_process_death_signal(Some(signal)).on("prctl", "PR_SET_PDEATHSIG")
 }
 
+/// Makes this process one that cannot be traced and whose /proc entries are root's, until the next execve.
+pub fn forbid_tracing() -> Result<(), SysError> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .on("prctl", "PR_SET_DUMPABLE")
+}
+
 /// Ends the process at once, without destructors or exit handlers: for the child side of a clone.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process; nothing runs after it.
@@ -391,7 +408,7 @@ mod tests {
     #[test]
     fn stat_of_a_hostile_name() {
         let line = b"12 (a) R (b) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 424242 20";
-        assert_eq!(parse_stat(line), Some((b'Z', 424_242)));
+        assert_eq!(parse_stat(line), Some(Stat { state: b'Z', threads: 17, start: 424_242 }));
         assert_eq!(parse_stat(b"12 (x) R"), None);
     }
 
@@ -399,7 +416,7 @@ mod tests {
     fn the_exit_of_a_zombie_and_of_one_that_was_reaped() {
         let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let start = parse_stat(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap().1;
+        let start = parse_stat(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap().start;
         let pidfd = open_pidfd(Pid::from_raw(pid).unwrap()).unwrap();
         crate::clock::wait_readable(&pidfd, None).unwrap();
         assert_eq!(exit_of_stranger(&pidfd, Identity { pid, start }), Some(Exit::Code(7)));

@@ -14,6 +14,8 @@ use corten_runtime::init;
 use corten_sys::socket;
 
 fn main() -> ExitCode {
+    // What is made for containers is readable in them, whatever the caller's habit.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
     if name == init::PROTECTED {

@@ -61,10 +61,15 @@ impl Settings {
     }
 }
 
-/// A variable of the caller's, for `-e NAME` and env files.
+/// A variable of the caller's that may be empty, for `-e NAME` and env files.
 #[allow(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+pub(crate) fn variable_or_empty(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// A setting; an empty one is none.
+fn variable(name: &str) -> Option<OsString> {
+    variable_or_empty(name).filter(|value| !value.is_empty())
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the file that reads the environment")]

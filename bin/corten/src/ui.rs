@@ -62,6 +62,31 @@ impl Ui {
     }
 }
 
+/// Shows the libraries' warnings on stderr.
+pub(crate) fn show_warnings() {
+    static WARNINGS: Warnings = Warnings;
+    // Only a second logger would be refused.
+    if log::set_logger(&WARNINGS).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
+
+struct Warnings;
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            writeln!(io::stderr(), "WARNING: {}", record.args()).unwrap_or_default();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 impl Drop for Ui {
     fn drop(&mut self) {
         self.flush();

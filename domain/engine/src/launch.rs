@@ -17,13 +17,13 @@ use corten_runtime::plan::{LaunchPlan, clone_flags};
 use corten_store::lock::Lock;
 use corten_store::{Store, StoreError};
 use corten_sys::process::{self, Cloned, Pid};
-use corten_sys::{SysError, clock, exec, fs, socket};
+use corten_sys::{Errno, SysError, clock, exec, fs, socket};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::{self, ContainerSpec};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
-use crate::id_range;
+use crate::{Engine, EngineConfig, id_range, volumes};
 
 /// The first argument of the internal entry that starts a container again.
 pub const START_OVER: &str = "corten-start-over";
@@ -68,9 +68,12 @@ impl Keeper {
                     drop(theirs);
                     plan(Self { socket: ours })
                 }
-                Ok((ours, theirs, Cloned::Parent { .. })) => {
+                Ok((ours, theirs, Cloned::Parent { pidfd, .. })) => {
                     drop(ours);
-                    i32::from(keeper::run(theirs, &EngineHooks).is_err())
+                    let ended = keeper::run(theirs, &EngineHooks);
+                    // Where the keeper has not reaped it meanwhile.
+                    let planner = process::wait(&pidfd);
+                    i32::from(ended.is_err() || planner.is_err_and(|error| error.errno() != Errno::CHILD))
                 }
                 Err(_) => 1,
             };
@@ -286,9 +289,16 @@ impl Hooks for EngineHooks {
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
             results.push(store.release_name(&remove.name, &order.id).map(|()| true));
-            results.extend(remove.volumes.iter().map(|volume| store.remove_volume(volume)));
             for error in results.into_iter().filter_map(Result::err) {
                 log::warn!("removing container {}: {error}", order.id);
+            }
+        }
+        if !remove.volumes.is_empty() {
+            let config = EngineConfig { root: blob.root.clone(), run_root: blob.run_root.clone() };
+            let removed =
+                Engine::open(config).and_then(|engine| volumes::remove_unused(&engine, &remove.volumes));
+            if let Err(error) = removed {
+                log::warn!("removing volumes of container {}: {error}", order.id);
             }
         }
     }

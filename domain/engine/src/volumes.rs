@@ -48,20 +48,21 @@ pub fn ensure(engine: &Engine, name: &str, options: VolumeOptions) -> Result<boo
 }
 
 /// The directory that a container sees of a volume.
-pub fn source(engine: &Engine, name: &str, subpath: Option<&str>) -> Result<PathBuf, Error> {
-    below(&engine.store().volume_data(name), subpath)
+pub fn mountpoint(engine: &Engine, name: &str) -> PathBuf {
+    engine.store().volume_data(name)
 }
 
-/// A directory below `root`, which may not leave it.
-pub(crate) fn below(root: &Path, subpath: Option<&str>) -> Result<PathBuf, Error> {
-    let Some(subpath) = subpath else { return Ok(root.to_owned()) };
+/// Checks a subpath of a volume or an image: there, and inside. It is resolved anew, inside again, at every start:
+/// what is in a volume belongs to its containers.
+pub(crate) fn check_subpath(root: &Path, subpath: Option<&str>) -> Result<(), Error> {
+    let Some(subpath) = subpath else { return Ok(()) };
     let refused = |reason: &str| Error::invalid(format!("subpath {subpath}: {reason}"));
     if Path::new(subpath).is_absolute() || subpath.split('/').any(|part| part == "..") {
         return Err(refused("must be relative and stay inside"));
     }
     let inside = corten_sys::Dir::open(root)?;
     inside.open_dir(subpath).map_err(|error| refused(&corten_sys::error::reason(error.errno())))?;
-    Ok(root.join(subpath))
+    Ok(())
 }
 
 fn validate(name: &str) -> Result<(), Error> {
@@ -150,6 +151,17 @@ pub fn find(engine: &Engine, name: &str) -> Result<Volume, Error> {
     let missing = || Error::not_found(format!("get {name}: no such volume"));
     validate(name).map_err(|_| missing())?;
     engine.store().volume(name)?.ok_or_else(missing)
+}
+
+/// Removes those of the volumes, made for one container that has gone, that no other container has taken over.
+pub(crate) fn remove_unused(engine: &Engine, names: &[String]) -> Result<(), Error> {
+    let records = if names.is_empty() { Vec::new() } else { containers::list(engine)? };
+    for name in names {
+        if !records.iter().any(|record| record.uses_volume(name)) {
+            engine.store().remove_volume(name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a volume that no container uses.

@@ -396,7 +396,9 @@ impl Keeper<'_> {
         self.finish(&record, namespaces);
         drop(alive);
         // It still serves slow clients; leaving it a zombie would be PID 1's to reap, if it does.
-        process::wait(worker.pidfd()).map(drop)
+        process::wait(worker.pidfd())?;
+        process::reap_others(&[]);
+        Ok(())
     }
 
     fn finish(&mut self, record: &ExitRecord, namespaces: Vec<OwnedFd>) {

@@ -72,6 +72,10 @@ impl LogFile {
             let (line, after) = rest.split_at(length);
             render(&mut out, line, stream, &time);
             rest = after;
+            if self.order.max_size > 0 && self.size + out.len() as u64 >= self.order.max_size {
+                self.append(&out)?;
+                out.clear();
+            }
         }
         self.pending[stream as usize] = rest.to_vec();
         self.append(&out)
@@ -179,7 +183,11 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x80 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            0..0x80 => {
+                let hex = b"0123456789abcdef";
+                let digit = |value: u8| hex.get(usize::from(value)).copied().unwrap_or(b'0');
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            }
             _ if length == 0 => out.extend_from_slice("\u{fffd}".as_bytes()),
             _ => out.extend_from_slice(odd.get(..length).unwrap_or_default()),
         }

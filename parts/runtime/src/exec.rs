@@ -62,6 +62,10 @@ fn run(
     fifos: Vec<OwnedFd>,
     reports: &UnixStream,
 ) -> Result<std::convert::Infallible, StartFailure> {
+    let own = target.cgroup_tasks.iter().chain(&fifos).chain([&target.pidfd]);
+    let kept: Vec<_> = own.map(AsFd::as_fd).chain([reports.as_fd()]).collect();
+    process::close_all_but(&kept)?;
+    process::forbid_tracing()?;
     for tasks in &target.cgroup_tasks {
         rustix::io::write(tasks, b"0").map_err(|errno| SysError::new("join cgroup", "tasks", errno))?;
     }

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use corten_sys::SysError;
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::process::{self, Cloned, Pid, namespace};
+use corten_sys::{Dir, SysError};
 use corten_sys::{exec, fs, rlimit, socket};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::init;
@@ -222,7 +223,13 @@ fn set_oom_score(pid: Pid, score: i32) -> Result<(), SysError> {
 
 fn open_tree(tree: &Tree, userns: Option<&File>) -> Result<OwnedFd, SysError> {
     let depth = if tree.recursive { Depth::Recursive } else { Depth::One };
-    let fd = mount::clone_tree(&tree.path, depth)?;
+    let fd = match &tree.below {
+        None => mount::clone_tree(&tree.path, depth)?,
+        Some(below) => {
+            let inside = Dir::open(&tree.path)?.open_at(below, OFlags::PATH | OFlags::DIRECTORY, 0)?;
+            mount::clone_tree_of(inside, below, depth)?
+        }
+    };
     let name = tree.path.display().to_string();
     let attributes = Attributes {
         set: MountAttrFlags::from_bits_retain(tree.attributes),

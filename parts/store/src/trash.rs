@@ -31,14 +31,16 @@ impl Store {
     /// What another process has just discarded is that one's to unlink: two at one tree only get in each other's way.
     pub fn empty_trash(&self) -> Result<(), StoreError> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
+        let mut first = Ok(());
         for name in fs::list(self.path("trash"))? {
             let others =
                 discarded_by(&name).is_some_and(|pid| pid != own && fs::exists(format!("/proc/{pid}")));
             if !others {
-                remove_tree(&self.path("trash").join(name))?;
+                // One that resists must not keep the others.
+                first = first.and(remove_tree(&self.path("trash").join(name)));
             }
         }
-        Ok(())
+        Ok(first?)
     }
 }
 

@@ -18,7 +18,7 @@ use corten_engine::launch::Keeper;
 use corten_engine::{Engine, EngineConfig};
 
 use crate::settings::{GlobalFlags, Settings};
-use crate::ui::Ui;
+use crate::ui::{Ui, show_warnings};
 pub(crate) use error::CliError;
 
 /// What every command gets.
@@ -190,6 +190,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
     // Before the first allocation of any size: what the keeper inherits, it keeps.
+    show_warnings();
     let keeper =
         if command.starts && rustix::process::geteuid().is_root() { Keeper::spawn().ok() } else { None };
     let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };

@@ -175,6 +175,7 @@ fn plan(record: &ContainerRecord, options: &ExecOptions) -> Result<ProcessPlan, 
         effective: capabilities,
         no_new_privileges: record.spec.security.no_new_privileges,
         terminal: options.tty,
+        create_directory: false,
         reaper: false,
     })
 }

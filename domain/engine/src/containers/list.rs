@@ -278,6 +278,7 @@ mod tests {
 
     fn record() -> ContainerRecord {
         let mount = |target: &str, source, path: &str| MountRecord {
+            below: None,
             target: target.to_owned(),
             read_only: false,
             source,

@@ -54,7 +54,11 @@ pub(super) fn list_of(engine: &Engine, ids: Vec<String>) -> Result<Vec<Container
     let mut records = Vec::new();
     for id in ids {
         // One that was removed since the listing, or is just being made, is not there.
-        records.extend(ContainerRecord::load(engine, &id)?);
+        // One that cannot be read must not hide the others; it is told of by whoever names it.
+        match ContainerRecord::load(engine, &id) {
+            Ok(record) => records.extend(record),
+            Err(error) => log::warn!("leaving container {id} out: {error}"),
+        }
     }
     // By key: a record is large, and this moves each only once.
     records.sort_by_cached_key(|record| (Reverse(record.created), record.id.clone()));

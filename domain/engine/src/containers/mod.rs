@@ -38,7 +38,7 @@ pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, volumes};
 
 /// Takes the container's lock; whoever changes what it is holds it. It goes with the directory.
 ///
@@ -70,11 +70,13 @@ pub fn forget(engine: &Engine, record: &ContainerRecord) {
     let store = engine.store();
     let mut results = vec![store.release_name(&record.name, &record.id).map(|()| true)];
     results.push(store.discard(&record.directory(engine)));
-    results.extend(anonymous_volumes(record).iter().map(|volume| store.remove_volume(volume)));
     results.push(
         fs::remove_file(record::volatile_path(engine, &record.id)).map(|()| true).map_err(StoreError::from),
     );
-    results.push(store.empty_trash().map(|_| true));
+    if let Err(error) = volumes::remove_unused(engine, &anonymous_volumes(record)) {
+        log::warn!("removing volumes of container {}: {error}", record.id);
+    }
+    results.push(store.empty_trash().map(|()| true));
     for error in results.into_iter().filter_map(Result::err) {
         log::warn!("removing container {}: {error}", record.id);
     }

@@ -57,6 +57,9 @@ pub struct MountRecord {
     pub source: MountKind,
     /// The path on the host; empty for a tmpfs.
     pub path: PathBuf,
+    /// Mount only this below the path, resolved without leaving it.
+    #[serde(default)]
+    pub below: Option<String>,
     /// The lower directories of an image mount, topmost first.
     pub layers: Vec<DiffId>,
     /// A volume made for this container alone.

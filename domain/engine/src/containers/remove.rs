@@ -5,7 +5,7 @@ use corten_sys::fs;
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use super::{anonymous_volumes, lock, stop, sweep};
-use crate::{Engine, Error, id_range, images};
+use crate::{Engine, Error, id_range, images, volumes};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,9 +42,7 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
     store.release_name(&record.name, &record.id)?;
     drop(guard);
     if options.volumes {
-        for volume in anonymous_volumes(record) {
-            store.remove_volume(&volume)?;
-        }
+        volumes::remove_unused(engine, &anonymous_volumes(record))?;
     }
     if !store.has_image(&record.image) {
         // Removed by force from under the container, which kept the layers until now.
@@ -53,7 +51,10 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
     if !discarded {
         return Err(Error::not_found(format!("No such container: {}", record.name)));
     }
-    store.empty_trash()?;
+    if let Err(error) = store.empty_trash() {
+        // The container is gone; what is left of its bytes is tried again by the next command.
+        log::warn!("leaving trash: {error}");
+    }
     sweep::sweep(engine)
 }
 

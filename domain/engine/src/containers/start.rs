@@ -16,9 +16,9 @@ use super::spec::{LogDriver, Restart};
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
+use crate::id_range;
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
 use crate::{Engine, containers};
-use crate::{id_range, launch};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -60,9 +60,7 @@ pub fn start(
 /// A keeper that is still cleaning up after the last run would take the new one's files with it.
 fn wait_for_earlier_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     match RunState::read(&engine.run_dir(&record.id))? {
-        Some(run) if !run.restarting && !run.init.is_alive() => {
-            state::wait_for_keeper(&run, launch::PATIENCE).map(drop)
-        }
+        Some(run) if !run.restarting && !run.init.is_alive() => state::wait_for_end(engine, &record.id),
         _ => Ok(()),
     }
 }
@@ -85,12 +83,18 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
         Err(error) if error.errno() == Errno::EXIST => {}
         other => other?,
     }
-    fs::remove_file(run_dir.join(run_state::STOPPING))?;
+    let stopping = run_dir.join(run_state::STOPPING);
+    if options.by_policy && fs::exists(&stopping) {
+        return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
+    }
+    fs::remove_file(stopping)?;
     let facts = engine.facts()?;
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
     let lease = match (host_ids, &joined.ids) {
         (true, _) | (false, Some(_)) => None,
+        // It joins a container that has the host's ids.
+        (false, None) if record.spec.joins_another() => None,
         (false, None) => Some(id_range::lease(engine, &record.id, record.highest_id)?),
     };
     let claims = lease.as_ref().map(|lease| lease.claims.clone()).unwrap_or_default();

@@ -75,14 +75,15 @@ pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error
         process::send_signal(&init, KILL)?;
         clock::wait_readable(&init, None)?;
     }
-    state::wait_for_end(engine, &record.id)?;
-    wait_for_keeper(&run)
+    // Until everything is given back; the keeper itself may go on serving a slow client.
+    state::wait_for_end(engine, &record.id)
 }
 
-/// A keeper that is just cleaning up has its run directory until it is done.
+/// A keeper that is cleaning up after an end has its run directory until it is done. Without one there may be a start
+/// under way, which holds the container's lock.
 fn wait_for_clean_up(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     match RunState::read(&engine.run_dir(&record.id))? {
-        Some(run) => wait_for_keeper(&run),
+        Some(_) => state::wait_for_end(engine, &record.id),
         None => Ok(()),
     }
 }

@@ -32,6 +32,9 @@ const QUEUE_LIMIT: usize = 256 << 10;
 /// A worker that has had nothing to do for so long gives its memory back.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// So many reads take over what the payload left; each takes a whole FIFO.
+const DRAIN_READS: usize = 64;
+
 /// Keeper → worker: the payload has ended.
 const FINISH: u8 = b'f';
 /// Worker → keeper: everything the payload wrote is in the log.
@@ -269,7 +272,8 @@ impl Worker {
             match request {
                 Request::Input(data) => self.input.extend_from_slice(&data),
                 Request::Leave => self.leaving = true,
-                Request::EndInput => self.end_input |= !self.terminal,
+                // Others may attach later and give more.
+                Request::EndInput => self.end_input |= self.stdin_once && !self.terminal,
                 Request::Resize(size) => {
                     if let Some(master) = self.stdin.as_ref().filter(|_| self.terminal) {
                         // A terminal whose payload has just ended has no size to set.
@@ -343,7 +347,12 @@ impl Worker {
     /// The payload has ended: takes over the rest of its output, reports, then serves the clients theirs.
     fn drain(mut self) -> Result<(), SysError> {
         for index in (0..self.outputs.len()).rev() {
-            while self.read_output(index)? {}
+            // Bounded: where somebody else holds the FIFO it may never run dry.
+            for _ in 0..DRAIN_READS {
+                if !self.read_output(index)? {
+                    break;
+                }
+            }
         }
         if let Some(log) = &mut self.log {
             log.finish(!self.volatile).unwrap_or_default();

@@ -14,6 +14,8 @@ use std::os::unix::net::UnixStream;
 use corten_sys::process::{self, Cloned};
 use corten_sys::{SysError, exec, network, socket};
 
+use rustix::fs::Mode;
+
 use crate::launch::StartFailure;
 use crate::plan::InitPlan;
 
@@ -143,6 +145,10 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     let message = socket::receive(socket)?.ok_or_else(|| StartFailure::platform("init: no plan came"))?;
     let (plan, seccomp) = decode(&message.bytes)?;
     let mut handed = Handed { fds: message.fds.into() };
+    // Until it has become the payload nobody inside may look into it or trace it (CVE-2016-9962).
+    process::forbid_tracing()?;
+    // Modes of nodes and directories are as asked for.
+    rustix::process::umask(Mode::empty());
     process::become_ids(0, 0)?;
     rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
     process::new_session_keyring()?;

@@ -106,6 +106,11 @@ fn number(text: &str, what: &str) -> Result<Option<u32>, String> {
     }
 }
 
+/// An id of the image's files; the kernel's "no id" would leave the process what it is, root.
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&id| id <= LARGEST_ID)
+}
+
 struct PasswdEntry<'a> {
     name: &'a str,
     uid: u32,
@@ -117,7 +122,7 @@ impl<'a> PasswdEntry<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.split(':');
         let (name, _password) = (fields.next()?, fields.next()?);
-        let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (uid, gid) = (id(fields.next()?)?, id(fields.next()?)?);
         let (_comment, home) = (fields.next(), fields.next().unwrap_or_default());
         Some(Self { name, uid, gid, home })
     }
@@ -133,7 +138,7 @@ impl<'a> GroupEntry<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.split(':');
         let (name, _password) = (fields.next()?, fields.next()?);
-        let gid = fields.next()?.parse().ok()?;
+        let gid = id(fields.next()?)?;
         Some(Self { name, gid, members: fields.next().unwrap_or_default() })
     }
 }
@@ -174,6 +179,12 @@ mod tests {
     #[test]
     fn a_number_is_never_a_name() {
         check("1234", &[], (1234, 0, &[0], "/"));
+    }
+
+    #[test]
+    fn a_passwd_entry_without_a_usable_id_is_none() {
+        let error = identify("evil", &[], "evil:x:4294967295:0::/:\n", "").unwrap_err();
+        assert!(error.contains("unable to find user evil"), "{error}");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct RootfsSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     pub path: PathBuf,
+    /// Only this directory below it, resolved without leaving it.
+    pub below: Option<String>,
     pub recursive: bool,
     /// Present the ids through the container's user namespace.
     pub idmap: bool,
@@ -151,6 +153,8 @@ pub struct ProcessPlan {
     pub effective: CapSet,
     pub no_new_privileges: bool,
     pub terminal: bool,
+    /// Make the working directory where it is missing.
+    pub create_directory: bool,
     /// Run the payload as a child of a small reaper (`--init`).
     pub reaper: bool,
 }
@@ -237,6 +241,7 @@ impl Tree {
     fn plain(path: PathBuf, idmap: bool, attributes: MountAttrFlags) -> Self {
         Self {
             path,
+            below: None,
             recursive: false,
             idmap,
             attributes: attributes.bits(),
@@ -290,6 +295,7 @@ fn mount_step(
     let source = if mount.kind == "bind" || options.bind {
         trees.push(Tree {
             path: PathBuf::from(&mount.source),
+            below: options.below.clone(),
             recursive: options.recursive,
             idmap: idmap && !options.no_idmap,
             attributes,
@@ -332,6 +338,7 @@ fn process(spec: &Spec, user: String, groups: Vec<String>, reaper: bool) -> Resu
         effective: set(&capabilities.effective)?,
         no_new_privileges: spec.process.no_new_privileges,
         terminal: spec.process.terminal,
+        create_directory: true,
         reaper,
     })
 }

@@ -13,6 +13,8 @@ pub struct MountOptions {
     /// corten's own word for a bind that keeps the host's ids (its file system may refuse idmapping).
     pub no_idmap: bool,
     pub propagation: Option<Propagation>,
+    /// corten's own word for a directory below a bind's source, to be resolved without leaving that.
+    pub below: Option<String>,
     /// What is left for the file system.
     pub data: Vec<(String, Option<String>)>,
 }
@@ -69,6 +71,10 @@ impl MountOptions {
                 Some(kind) => self.propagation = Some(kind),
                 None if option.is_empty() => return Err("an option is empty".to_owned()),
                 None => self.data.push(match option.split_once('=') {
+                    Some(("X-corten.below", below)) => {
+                        self.below = Some(below.to_owned());
+                        return Ok(());
+                    }
                     Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                     None => (option.to_owned(), None),
                 }),

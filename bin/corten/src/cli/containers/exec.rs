@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::keys::DetachKeys;
 use super::output::{self, To};
-use super::session::shell_code;
+use super::session::{PIECE, shell_code};
 use crate::cli::flags;
 use crate::cli::{CliError, Context};
 use crate::settings;
@@ -209,7 +209,7 @@ impl ExecSession {
                 self.resize();
             }
             if reading && ready.get(2 + count) == Some(&true) {
-                match self.take_input(&mut keys) {
+                match self.take_input(&mut keys, &mut outputs)? {
                     Input::Given => {}
                     Input::Ended => reading = false,
                     Input::Detach => return Ok(0),
@@ -248,29 +248,33 @@ impl ExecSession {
         }
     }
 
-    fn take_input(&mut self, keys: &mut super::keys::Matcher) -> Input {
+    fn take_input(
+        &mut self,
+        keys: &mut super::keys::Matcher,
+        outputs: &mut Vec<(OwnedFd, To)>,
+    ) -> Result<Input, CliError> {
         let mut buffer = vec![0; 32 << 10];
         let length = match rustix::io::read(std::io::stdin(), &mut buffer) {
             Ok(length) => length,
-            Err(Errno::INTR | Errno::AGAIN) => return Input::Given,
+            Err(Errno::INTR | Errno::AGAIN) => return Ok(Input::Given),
             Err(_) => 0,
         };
         if length == 0 {
             self.process.stdin = None;
-            return Input::Ended;
+            return Ok(Input::Ended);
         }
         let data = buffer.get(..length).unwrap_or_default();
         let (pass, detach) =
             if self.process.terminal.is_some() { keys.filter(data) } else { (data.to_vec(), false) };
         let Some(to) = self.process.terminal.as_ref().or(self.process.stdin.as_ref()) else {
-            return Input::Ended;
+            return Ok(Input::Ended);
         };
-        if write_all(to, &pass).is_err() {
+        if !pass_on(to, &pass, outputs)? {
             // The process does not read any more.
             self.process.stdin = None;
-            return Input::Ended;
+            return Ok(Input::Ended);
         }
-        if detach { Input::Detach } else { Input::Given }
+        Ok(if detach { Input::Detach } else { Input::Given })
     }
 }
 
@@ -280,15 +284,30 @@ enum Input {
     Detach,
 }
 
-fn write_all(fd: &OwnedFd, mut data: &[u8]) -> Result<(), Errno> {
-    while !data.is_empty() {
-        match rustix::io::write(fd, data) {
-            Ok(written) => data = data.get(written..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
+/// Passes input on, and copies output meanwhile: the process may be waiting for us to read. False where it has closed
+/// its input.
+fn pass_on(to: &OwnedFd, data: &[u8], outputs: &mut Vec<(OwnedFd, To)>) -> Result<bool, CliError> {
+    for piece in data.chunks(PIECE) {
+        loop {
+            let mut fds = vec![PollFd::from_borrowed_fd(to.as_fd(), PollFlags::OUT)];
+            fds.extend(outputs.iter().map(|(fd, _)| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)));
+            clock::poll(&mut fds, None)?;
+            let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+            for index in (0..outputs.len()).rev().filter(|index| ready.get(1 + index) == Some(&true)) {
+                if !copy_once(&outputs[index])? {
+                    outputs.remove(index);
+                }
+            }
+            if ready.first() == Some(&true) {
+                match rustix::io::write(to, piece) {
+                    Err(Errno::INTR | Errno::AGAIN) => {}
+                    Ok(_) => break,
+                    Err(_) => return Ok(false),
+                }
+            }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Copies what an output has; false at its end.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use corten_engine::ErrorKind;
 use corten_engine::containers::{self, RemoveOptions};
 
 use super::targets;
@@ -26,8 +27,16 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         .map_err(|error| error.code_unless_help(1))?;
     targets::require(&args.names, "corten rm")?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes };
-    targets::each(context, &args.names, |_, engine, record| {
-        containers::remove(engine, record, options)?;
+    targets::each_name(context, &args.names, |context, engine, name| {
+        match containers::find(engine, name) {
+            Ok(record) => containers::remove(engine, &record, options)?,
+            // What is to be gone and is not there is no failure, but is told of.
+            Err(error) if args.force && error.kind() == ErrorKind::NotFound => {
+                CliError::from(error).report(&mut context.ui);
+                return Ok(Some(String::new()));
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(None)
     })
 }

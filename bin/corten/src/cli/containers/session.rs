@@ -22,6 +22,9 @@ const SIGWINCH: i32 = 28;
 const SIGPIPE: i32 = 13;
 const SIGURG: i32 = 23;
 
+/// Input goes in pieces that a socket or pipe which is ready takes whole (PIPE_BUF).
+pub(super) const PIECE: usize = 4096;
+
 /// What a session does with the caller's side.
 #[derive(Debug)]
 pub(crate) struct SessionOptions {
@@ -108,7 +111,7 @@ impl Session {
         match self.pump(running.pid)? {
             End::Detached => Ok(0),
             End::Closed => {
-                let code = running.wait().or_else(|_| containers::last_exit(engine, record))?;
+                let code = running.wait().or_else(|_| containers::wait(engine, record))?;
                 Ok(shell_code(code))
             }
         }
@@ -185,9 +188,29 @@ impl Session {
         }
         let data = buffer.get(..length).unwrap_or_default();
         let (pass, detach) = if self.terminal { keys.filter(data) } else { (data.to_vec(), false) };
-        // A worker that is gone shows in the next poll.
-        self.client.input(&pass).unwrap_or_default();
+        self.pass_on(&pass)?;
         Ok(if detach { Input::Detach } else { Input::Given })
+    }
+
+    /// Passes input on, and shows output while the payload does not read: it may be waiting for us to do so.
+    fn pass_on(&self, data: &[u8]) -> Result<(), CliError> {
+        for piece in data.chunks(PIECE) {
+            loop {
+                let wanted = PollFlags::IN | PollFlags::OUT;
+                let mut fds = [PollFd::from_borrowed_fd(self.client.socket().as_fd(), wanted)];
+                clock::poll(&mut fds, None)?;
+                let ready = fds[0].revents();
+                // A worker that is gone shows in the next poll.
+                if ready.contains(PollFlags::IN) && !self.show()? || ready.contains(PollFlags::HUP) {
+                    return Ok(());
+                }
+                if ready.contains(PollFlags::OUT) {
+                    self.client.input(piece).unwrap_or_default();
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn forward_signals(&self, pid: i32) {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use corten_engine::ErrorKind;
 use corten_engine::containers::{self, StartOptions};
 use corten_sys::socket;
 
@@ -38,8 +39,13 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
             return Ok(None);
         }
         let keeper = context.take_keeper()?;
-        containers::start(engine, record, keeper, StartOptions::default())
-            .map_err(|error| CliError::from(error).code(1))?;
+        match containers::start(engine, record, keeper, StartOptions::default()) {
+            // Somebody else was faster.
+            Err(error)
+                if error.kind() == ErrorKind::Conflict
+                    && containers::state::read(engine, record)?.is_running() => {}
+            started => drop(started.map_err(|error| CliError::from(error).code(1))?),
+        }
         Ok(None)
     })
 }

@@ -5,7 +5,8 @@ use corten_engine::containers::{self, ContainerRecord};
 
 use crate::cli::{CliError, Context};
 
-/// Does `act` on each named container and prints the name it was given where that worked.
+/// Does `act` on each named container and prints the name it was given where that worked, or what `act` returns;
+/// an empty text is not printed.
 pub(super) fn each(
     context: &mut Context,
     names: &[String],
@@ -25,6 +26,7 @@ pub(super) fn each_name(
     for name in names {
         match act(context, &engine, name) {
             Ok(None) => context.ui.line(name),
+            Ok(Some(text)) if text.is_empty() => {}
             Ok(Some(text)) => context.ui.line(text),
             Err(error) => {
                 failed = true;

@@ -8,12 +8,13 @@ use corten_engine::containers::spec::{DeviceSpec, LogDriver, LogSpec, MountKind,
 use corten_engine::{Engine, containers};
 use corten_runtime::cgroups::Resources;
 use corten_runtime::cgroups::resources::{Access, Blkio, Cpu, DeviceKind, DeviceRule, DeviceValue, Memory};
+use corten_spec::Platform;
 use corten_sys::fs;
 
 use super::args::ContainerFlags;
 use super::{mounts, security, values};
 use crate::cli::CliError;
-use crate::settings::{Settings, variable};
+use crate::settings::{Settings, variable_or_empty};
 
 /// Reads everything the flags say. Wrong values exit with docker's 125.
 pub(crate) fn to_spec(
@@ -36,6 +37,7 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         return Err("requires at least 1 argument.\n\nUsage:  corten run [OPTIONS] IMAGE [COMMAND] [ARG...]"
             .to_owned());
     };
+    check_platform(flags.platform.as_deref().or(settings.platform.as_deref()))?;
     check_pull(flags.pull.as_deref().unwrap_or("missing"))?;
     let entrypoint = flags.entrypoint.as_ref().map(|text| match text.as_str() {
         "" => Vec::new(),
@@ -74,7 +76,7 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         cgroup_parent: flags.cgroup_parent.clone(),
         oom_score_adj: oom_score(flags.oom_score_adj)?,
         ulimits: flags.ulimit.iter().map(|text| values::parse_ulimit(text)).collect::<Result<_, _>>()?,
-        shm_size: flags.shm_size.as_deref().map(values::parse_size).transpose()?,
+        shm_size: flags.shm_size.as_deref().map(values::parse_size).transpose()?.filter(|&size| size > 0),
         sysctls: sysctls(flags)?,
         devices: flags.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
         cap_add: flags.cap_add.clone(),
@@ -85,6 +87,20 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         namespaces: security::namespaces(flags)?,
         log: log(flags)?,
     })
+}
+
+/// Only images of this machine's platform run here; another one asked for is not silently replaced.
+fn check_platform(platform: Option<&str>) -> Result<(), String> {
+    let Some(text) = platform.filter(|text| !text.is_empty()) else { return Ok(()) };
+    let wanted = Platform::parse(text).map_err(|error| error.to_string())?;
+    if Platform::host().runs(&wanted) {
+        return Ok(());
+    }
+    Err(format!(
+        "--platform {text}: this host runs {}/{} only",
+        Platform::host().os,
+        Platform::host().architecture
+    ))
 }
 
 fn check_pull(policy: &str) -> Result<(), String> {
@@ -135,7 +151,7 @@ fn client_environment(entry: &str) -> Option<String> {
     if entry.contains('=') {
         return Some(entry.to_owned());
     }
-    match variable(entry) {
+    match variable_or_empty(entry) {
         Some(value) => Some(format!("{entry}={}", value.to_string_lossy())),
         None => Some(entry.to_owned()),
     }

@@ -28,7 +28,7 @@ pub(crate) fn volume_json(engine: &Engine, name: &str) -> Result<Value, Error> {
         "CreatedAt": created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "Driver": volume.driver,
         "Labels": or_null(&volume.labels),
-        "Mountpoint": volumes::source(engine, name, None)?.to_string_lossy(),
+        "Mountpoint": volumes::mountpoint(engine, name).to_string_lossy(),
         "Name": volume.name,
         "Options": or_null(&volume.options),
         "Scope": "local",

@@ -108,10 +108,13 @@ fn parse_signal(text: &str) -> Result<i32, Error> {
     signal::parse(text).ok_or_else(|| Error::invalid(format!("invalid signal: {text}")))
 }
 
+/// The highest id of a layer's file that a container's range is made to hold: 16 slots of 65,536.
+const HIGHEST_ID: u32 = (1 << 20) - 1;
+
 /// Refuses what cannot be honoured before anything is made.
 fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
     if spec.auto_remove && spec.restart != super::spec::Restart::No {
-        return Err(Error::invalid("can't create 'AutoRemove' container with restart policy"));
+        return Err(Error::invalid("conflicting options: cannot specify both --restart and --rm"));
     }
     let platform = image.config.platform();
     if !Platform::host().runs(&platform) {
@@ -125,6 +128,17 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
                 Platform::host().architecture
             ),
         ));
+    }
+    let highest = image.highest_uid.max(image.highest_gid);
+    if spec.host_ids().is_none() && highest > HIGHEST_ID {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "image {} has files of id {highest}, more than a user namespace here maps ({HIGHEST_ID})",
+                spec.image
+            ),
+        )
+        .hint("--userns=host runs it with the host's ids"));
     }
     super::oci_spec::bounding_set(spec)?;
     Ok(())

@@ -86,6 +86,7 @@ fn one(
         read_only: mount.read_only,
         source: mount.source.clone(),
         path: PathBuf::new(),
+        below: None,
         layers: Vec::new(),
         anonymous: false,
         populate: false,
@@ -105,7 +106,9 @@ fn one(
             if volumes::ensure(engine, &name, options)? && anonymous {
                 made.push(name.clone());
             }
-            record.path = volumes::source(engine, &name, subpath.as_deref())?;
+            record.path = engine.store().volume_data(&name);
+            volumes::check_subpath(&record.path, subpath.as_deref())?;
+            record.below.clone_from(subpath);
             record.anonymous = anonymous;
             record.populate = !no_copy && subpath.is_none() && fs::list(&record.path)?.is_empty();
             record.source = MountKind::Volume {
@@ -125,7 +128,9 @@ fn one(
                 )));
             };
             let tree = engine.store().layer_tree(&layer.diff_id);
-            record.path = volumes::below(&tree, subpath.as_deref())?;
+            volumes::check_subpath(&tree, subpath.as_deref())?;
+            record.path = tree;
+            record.below.clone_from(subpath);
             record.layers = vec![layer.diff_id.clone()];
             record.read_only = true;
         }

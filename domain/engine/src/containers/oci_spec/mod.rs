@@ -37,7 +37,11 @@ pub(crate) fn generate(
             namespaces: linux::namespaces(spec, ids.is_some()),
             uid_mappings: linux::mappings(ids),
             gid_mappings: linux::mappings(ids),
-            devices: if ids.is_some() { Vec::new() } else { devices::to_make(record)? },
+            devices: if ids.is_some() || record.mounts.iter().any(|own| own.target == "/dev") {
+                Vec::new()
+            } else {
+                devices::to_make(record)?
+            },
             cgroups_path: format!("/{}/{}", spec.cgroup_parent.as_deref().unwrap_or("corten"), record.id),
             sysctl: linux::sysctls(spec, ids),
             masked_paths: linux::masked_paths(spec),

@@ -30,6 +30,10 @@ pub(super) fn all(
         let source = run_dir.join(name).to_string_lossy().into_owned();
         mounts.push(mount("bind", &source, &format!("/etc/{name}"), &["bind", "rprivate", "noidmap"]));
     }
+    if record.mounts.iter().any(|own| own.target == "/dev") {
+        // A /dev of the user's is theirs altogether.
+        mounts.retain(|mount| !mount.destination.starts_with("/dev/"));
+    }
     mounts.retain(|mount| !record.mounts.iter().any(|own| own.target == mount.destination));
     for own in &record.mounts {
         mounts.push(user_mount(own));
@@ -124,6 +128,7 @@ fn user_mount(own: &MountRecord) -> Mount {
             "bind"
         }
     };
+    options.extend(own.below.iter().map(|below| format!("X-corten.below={below}")));
     if own.read_only {
         options.push("ro".to_owned());
     }

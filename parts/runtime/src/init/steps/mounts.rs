@@ -1,12 +1,13 @@
 //! The mounts below the root and what belongs in /dev, every target resolved inside the root.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError, pty};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::super::{Handed, Report};
 use super::populate;
@@ -27,7 +28,8 @@ pub(crate) fn attach_all(
         if step.seal {
             sealed.push((tree, &step.target));
         }
-        if step.target == "/dev" {
+        let own_dev = matches!(step.source, MountSource::New { .. });
+        if step.target == "/dev" && own_dev {
             links(rootfs)?;
         }
     }
@@ -41,7 +43,13 @@ pub(crate) fn attach_all(
     if plan.process.terminal {
         let (master, slave) = pty::open_in(&rootfs.open_dir("/dev/pts")?)?;
         Report::Terminal(master).send(socket)?;
-        console(&slave, rootfs)?;
+        if plan
+            .mounts
+            .iter()
+            .all(|step| step.target != "/dev" || matches!(step.source, MountSource::New { .. }))
+        {
+            console(&slave, rootfs)?;
+        }
         terminal = Some(slave);
     }
     Ok(terminal)
@@ -115,15 +123,22 @@ fn make_node(device: &DeviceStep, rootfs: &Dir) -> Result<(), SysError> {
     let number = rustix::fs::makedev(device.number.0, device.number.1);
     let mode = Mode::from_bits_truncate(device.mode);
     match rustix::fs::mknodat(&parent, name, kind, mode, number) {
-        Ok(()) | Err(Errno::EXIST) => {}
+        Ok(()) => {}
+        // Whatever has the name already (a user's mount) is left as it is, if it is that device.
+        Err(Errno::EXIST) => {
+            return same_device(&parent, name, kind, number).map_err(|errno| on("mknod", errno));
+        }
         Err(errno) => return Err(on("mknod", errno)),
     }
-    // The umask has had its say in mknod.
-    let flags = rustix::fs::AtFlags::empty();
-    rustix::fs::chmodat(&parent, name, mode, flags).map_err(|errno| on("chmod", errno))?;
     let (uid, gid) = (rustix::fs::Uid::from_raw(device.owner.0), rustix::fs::Gid::from_raw(device.owner.1));
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags).map_err(|errno| on("chown", errno))
+}
+
+fn same_device(parent: &Dir, name: &OsStr, kind: FileType, number: u64) -> Result<(), Errno> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == number;
+    if same { Ok(()) } else { Err(Errno::EXIST) }
 }
 
 /// Binds the terminal over /dev/console, by descriptor.

@@ -19,7 +19,7 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     rustix::process::umask(Mode::from_bits_truncate(0o022));
     let root = Dir::open("/")?;
     let identity = user::resolve(&root, &plan.user, &plan.groups)?;
-    enter_directory(&root, &plan.cwd)?;
+    enter_directory(&root, &plan.cwd, plan.create_directory)?;
     drop(root);
     hand_over_stdio(&identity)?;
     let mut environment = plan.env.clone();
@@ -59,9 +59,9 @@ fn load_filter(program: &[u8]) -> Result<(), SysError> {
     }
 }
 
-/// Creates the working directory where it is missing and enters it; a path that leaves the root is refused
+/// Enters the working directory, which a container's first process may create; a path that leaves the root is refused
 /// (CVE-2024-21626: `/proc/self/fd/N`).
-fn enter_directory(root: &Dir, path: &str) -> Result<(), StartFailure> {
+fn enter_directory(root: &Dir, path: &str, create: bool) -> Result<(), StartFailure> {
     let path = if path.is_empty() { "/" } else { path };
     let refuse = |error: SysError| {
         let reason = corten_sys::error::reason(error.errno());
@@ -71,7 +71,8 @@ fn enter_directory(root: &Dir, path: &str) -> Result<(), StartFailure> {
             code,
         }
     };
-    let directory = root.create_dir_all(path, 0o755).map_err(refuse)?;
+    let directory =
+        if create { root.create_dir_all(path, 0o755) } else { root.open_dir(path) }.map_err(refuse)?;
     rustix::process::fchdir(&directory).map_err(|errno| refuse(SysError::at("chdir", path, errno)))?;
     let here =
         rustix::process::getcwd(Vec::new()).map_err(|errno| refuse(SysError::at("getcwd", path, errno)))?;
