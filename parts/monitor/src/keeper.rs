@@ -391,14 +391,13 @@ impl Keeper<'_> {
         if let Some(pause) = pause {
             // A new start must find no mount of the old one's upper directory (architecture D11).
             drop(namespaces);
-            return self.restart(state, &record, pause, alive);
+            self.restart(state, &record, pause, alive)?;
+            return end_worker(&worker);
         }
         self.finish(&record, namespaces);
         drop(alive);
         // It still serves slow clients; leaving it a zombie would be PID 1's to reap, if it does.
-        process::wait(worker.pidfd())?;
-        process::reap_others(&[]);
-        Ok(())
+        end_worker(&worker)
     }
 
     fn finish(&mut self, record: &ExitRecord, namespaces: Vec<OwnedFd>) {
@@ -450,6 +449,13 @@ struct Run {
     worker: WorkerHandle,
     state: RunState,
     namespaces: Vec<OwnedFd>,
+}
+
+/// Waits for a worker that may still serve slow clients, and for whatever else this process is the parent of.
+fn end_worker(worker: &WorkerHandle) -> Result<(), SysError> {
+    process::wait(worker.pidfd())?;
+    process::reap_others(&[]);
+    Ok(())
 }
 
 /// Takes the lock that says "this run is not over"; waiters block on it instead of polling.

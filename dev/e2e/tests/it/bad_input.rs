@@ -15,7 +15,12 @@ fn one_line_and_the_code() {
         let said: Vec<&str> = output
             .stderr
             .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with("Run '") && !line.starts_with("hint: ") && !line.starts_with("Usage:"))
+            .filter(|line| {
+                !line.is_empty()
+                    && !line.starts_with("Run '")
+                    && !line.starts_with("hint: ")
+                    && !line.starts_with("Usage:")
+            })
             .collect();
         assert_eq!(said.len(), 1, "{words:?}: {said:?}");
     };

@@ -4,8 +4,8 @@ use corten_sys::fs;
 
 use super::record::ContainerRecord;
 use super::state::{self, Status};
-use super::{anonymous_volumes, lock, stop, sweep};
-use crate::{Engine, Error, id_range, images, volumes};
+use super::{anonymous_volumes, lock, start, stop, sweep};
+use crate::{Engine, Error, images, launch, volumes};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,8 +70,11 @@ fn end_or_refuse(engine: &Engine, record: &ContainerRecord, options: RemoveOptio
     }
 }
 
-/// Gives back what a start has claimed whose command was killed before there was a keeper. The caller has the lock.
+/// Gives back what a start or a run has claimed that has neither a process nor a keeper any more. The caller has the
+/// lock.
 fn leave_no_start(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
-    id_range::release(&id_range::claims_of(engine, &record.id)?);
-    Ok(fs::remove_dir_all(engine.run_dir(&record.id))?)
+    if fs::exists(engine.run_dir(&record.id)) && !state::has_processes(engine, &record.id) {
+        launch::clean_up(&start::clean_up_order(engine, record)?);
+    }
+    Ok(())
 }

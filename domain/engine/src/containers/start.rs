@@ -215,7 +215,6 @@ pub(super) fn adoption_order(
     record: &ContainerRecord,
     run: &RunState,
 ) -> Result<Order, Error> {
-    let claims = id_range::claims_of(engine, &record.id)?;
     let host_ids = record.spec.host_ids().is_some();
     // A container that has ended has no mapping any more, and needs none.
     let base = if host_ids { 0 } else { read_id_range(run.init.pid).map_or(0, |range| range.base) };
@@ -225,6 +224,14 @@ pub(super) fn adoption_order(
         generation: run.generation,
         owner: (base, base),
         adopt: Some(run.clone()),
+        ..clean_up_order(engine, record)?
+    })
+}
+
+/// What is needed to clean up after a container that has no keeper.
+pub(super) fn clean_up_order(engine: &Engine, record: &ContainerRecord) -> Result<Order, Error> {
+    let claims = id_range::claims_of(engine, &record.id)?;
+    Ok(Order {
         clean: to_json(&clean_blob(engine, record, engine.facts()?, &claims)),
         ..base_order(engine, record)
     })

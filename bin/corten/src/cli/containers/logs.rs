@@ -48,6 +48,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let options = options(&args)?;
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
+    // A container whose keeper was killed gets a new one by this, and with it its log goes on.
+    containers::state::read(&engine, &record)?;
     let mut show = Show {
         ui: &mut context.ui,
         timestamps: args.timestamps,
