@@ -79,29 +79,10 @@ impl Engine {
     /// image without them needs no write into the container's own layer.
     pub(crate) fn skeleton(&self) -> Result<PathBuf, Error> {
         let path = self.store.path("skeleton");
-        if !fs::exists(&path) {
-            self.make_skeleton(&path)?;
+        if !fs::exists(path.join(SKELETON_LAST)) {
+            make_skeleton(&path)?;
         }
         Ok(path)
-    }
-
-    fn make_skeleton(&self, path: &Path) -> Result<(), Error> {
-        let staged = self.store.path("ingest").join(format!("skeleton.{}", process::own_identity().pid));
-        fs::create_dir_all(&staged, 0o755)?;
-        for directory in ["dev", "etc", "proc", "sys", "tmp"] {
-            fs::create_dir_all(staged.join(directory), 0o755)?;
-        }
-        for file in [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"] {
-            fs::write_atomic(staged.join(file), b"")?;
-        }
-        fs::set_mode(staged.join("tmp"), 0o1777)?;
-        for file in [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"] {
-            fs::set_mode(staged.join(file), if file == ".dockerenv" { 0o755 } else { 0o644 })?;
-        }
-        match fs::rename_new(&staged, path) {
-            Err(error) if error.errno() == corten_sys::Errno::EXIST => Ok(fs::remove_dir_all(&staged)?),
-            other => Ok(other?),
-        }
     }
 
     pub(crate) fn boot(&self) -> &str {
@@ -116,4 +97,20 @@ impl Engine {
     pub(crate) fn run_dir(&self, id: &str) -> PathBuf {
         self.run.join("containers").join(id)
     }
+}
+
+/// Made last: with it the skeleton is whole.
+const SKELETON_LAST: &str = ".dockerenv";
+
+/// Makes what is missing of the skeleton; several commands may do so at once.
+fn make_skeleton(path: &Path) -> Result<(), Error> {
+    for directory in ["dev", "etc", "proc", "sys", "tmp"] {
+        fs::create_dir_all(path.join(directory), 0o755)?;
+    }
+    fs::set_mode(path.join("tmp"), 0o1777)?;
+    for file in ["etc/hostname", "etc/hosts", "etc/resolv.conf", SKELETON_LAST] {
+        fs::write_atomic(path.join(file), b"")?;
+        fs::set_mode(path.join(file), if file == SKELETON_LAST { 0o755 } else { 0o644 })?;
+    }
+    Ok(())
 }

@@ -62,6 +62,10 @@ fn one_line_and_the_code() {
     check(&["volume", "create", "../x"], 1, "../x");
     check(&["nonsense"], 1, "nonsense");
     check(&["kill", "-s", "NOPE", "nosuch"], 1, "");
+    // As docker's, a container whose start failed stays, created, until it is removed.
+    let created = sandbox.ok(&["ps", "-aq"]);
+    let words: Vec<&str> = ["rm", "-f"].into_iter().chain(created.lines()).collect();
+    sandbox.ok(&words);
 }
 
 #[test]
