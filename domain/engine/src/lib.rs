@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use corten_store::Store;
-use corten_sys::{clock, fs, process};
+use corten_sys::{clock, fs};
 
 pub use corten_store::Image;
 pub use error::{Error, ErrorKind};
