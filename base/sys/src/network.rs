@@ -13,8 +13,9 @@ pub fn loopback_up() -> Result<(), SysError> {
         .on("socket", "AF_INET")?;
     // SAFETY: all-zero is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (slot, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *slot = byte.cast_signed();
+    for (slot, &byte) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+        // A C char is signed on x86_64 and unsigned on aarch64; the name is ASCII.
+        *slot = libc::c_char::try_from(byte).unwrap_or_default();
     }
     let flags = libc::IFF_UP | libc::IFF_RUNNING;
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();

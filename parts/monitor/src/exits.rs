@@ -66,7 +66,7 @@ impl ExitRecord {
     }
 }
 
-/// Makes the file with room for both lines; [`write`] needs no further block.
+/// Makes the file with room for both lines; [`write()`] needs no further block.
 pub fn preallocate(path: &Path) -> Result<(), SysError> {
     let blank = format!("{:<width$}\n", "", width = WIDTH - 1).repeat(2);
     let file = fs::create_new(path)?;

@@ -32,7 +32,7 @@ fn every_namespace_is_its_own_unless_told() {
 }
 
 #[test]
-fn anothers_namespaces_are_joined() {
+fn namespaces_of_another_are_joined() {
     let sandbox = Sandbox::new();
     let id = sandbox.ok(&["run", "-d", "--name", "other", "--ipc", "shareable", "box", "sleep", "1000"]);
     let init = sandbox.pid_of(&id, "init").to_string();

@@ -1,4 +1,4 @@
-//! The flags that run and create share, and how each becomes part of a [`ContainerSpec`].
+//! The flags that run and create share, and how each becomes part of a `ContainerSpec`.
 
 mod args;
 mod convert;
