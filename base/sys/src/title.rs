@@ -30,7 +30,7 @@ pub fn replace(title: &str) {
 /// Length from `first` to the end of the last environment string, where that is contiguous.
 ///
 /// # Safety
-/// `first` is argv[0] and `environment` the envp array of this process.
+/// `first` is `argv[0]` and `environment` the envp array of this process.
 unsafe fn block_length(first: *mut libc::c_char, environment: *const *mut libc::c_char) -> Option<usize> {
     let mut last = first;
     let mut index = 0;
