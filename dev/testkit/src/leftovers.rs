@@ -150,7 +150,9 @@ fn processes(base: &Path, ids: &BTreeSet<String>) -> Vec<String> {
         if stat.state == 'Z' {
             // An orphan comes to us, the subreaper, and stays. A keeper leads its session and ends so; whatever
             // else has come was its own to reap.
-            if stat.parent == own && stat.session != pid && stat.session != own_session() {
+            // It cannot be told whose case it was, so only a run of one case at a time asks for this.
+            let asked = std::env::var_os("CORTEN_TEST_ZOMBIES").is_some();
+            if asked && stat.parent == own && stat.session != pid && stat.session != own_session() {
                 zombies.push((pid, stat.command));
             }
             continue;
