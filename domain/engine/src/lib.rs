@@ -5,6 +5,7 @@
 
 pub mod containers;
 pub mod error;
+mod filter;
 pub mod host;
 mod id_range;
 pub mod images;

@@ -7,6 +7,7 @@ use corten_store::volumes::Volume;
 use corten_sys::clock;
 
 use crate::containers::{self, random_id};
+use crate::filter;
 use crate::{Engine, Error};
 
 /// What a volume is made with.
@@ -103,18 +104,9 @@ pub struct Filters {
 impl Filters {
     /// Adds one `key=value`.
     pub fn add(&mut self, text: &str) -> Result<(), Error> {
-        let Some((key, value)) = text.split_once('=') else {
-            return Err(Error::invalid(format!("bad format of filter \"{text}\" (expected name=value)")));
-        };
-        let value = value.trim().to_owned();
-        match key.trim().to_lowercase().as_str() {
-            "dangling" => {
-                self.dangling = Some(match value.to_lowercase().as_str() {
-                    "1" | "true" | "t" => true,
-                    "0" | "false" | "f" => false,
-                    _ => return Err(Error::invalid(format!("invalid filter 'dangling=[{value}]'"))),
-                });
-            }
+        let (key, value) = filter::split(text)?;
+        match key.as_str() {
+            "dangling" => self.dangling = Some(filter::truth(&key, &value)?),
             "driver" => self.drivers.push(value),
             "label" => self.labels.push(value),
             "name" => self.names.push(value),

@@ -6,6 +6,7 @@ use corten_spec::{Digest, ImageId, Reference};
 use corten_store::Image;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::filter;
 use crate::{Engine, Error};
 
 /// An image as listings and inspect show it.
@@ -36,18 +37,9 @@ pub struct Filters {
 impl Filters {
     /// Adds one `key=value`.
     pub fn add(&mut self, text: &str) -> Result<(), Error> {
-        let Some((key, value)) = text.split_once('=') else {
-            return Err(Error::invalid(format!("bad format of filter \"{text}\" (expected name=value)")));
-        };
-        let value = value.trim().to_owned();
-        match key.trim().to_lowercase().as_str() {
-            "dangling" => {
-                self.dangling = Some(match value.to_lowercase().as_str() {
-                    "1" | "true" | "t" => true,
-                    "0" | "false" | "f" => false,
-                    _ => return Err(Error::invalid(format!("invalid filter 'dangling=[{value}]'"))),
-                });
-            }
+        let (key, value) = filter::split(text)?;
+        match key.as_str() {
+            "dangling" => self.dangling = Some(filter::truth(&key, &value)?),
             "label" => self.labels.push(value),
             "reference" => self.references.push(value),
             "before" => self.before.push(value),
