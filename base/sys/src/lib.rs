@@ -3,6 +3,7 @@
 //! All of corten's `unsafe` lives in this crate. Nothing here logs, reads the environment or knows
 //! what a container is.
 
+pub mod arena;
 pub mod bpf;
 pub mod clock;
 pub mod dir;

@@ -1,6 +1,7 @@
 //! Processes: clone3 with namespaces, pidfds, waiting, and the identity that survives pid reuse.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 pub use rustix::process::{Pid, Signal};
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
@@ -221,8 +222,11 @@ pub struct Identity {
 impl Identity {
     /// Reads the identity of a running process; `None` where it is gone or a zombie.
     pub fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let Stat { state, start, threads } = parse_stat(&stat)?;
+        let file = fs::open(format!("/proc/{pid}/stat")).ok()?;
+        // Longer than any line: 52 numbers and a name of at most 64 bytes.
+        let mut line = [0_u8; 1536];
+        let length = rustix::io::read(&file, &mut line).ok()?;
+        let Stat { state, start, threads } = parse_stat(line.get(..length)?)?;
         // A zombie with more than one thread is a leader that has left the others running.
         let ended = state == b'X' || state == b'Z' && threads <= 1;
         (!ended).then_some(Self { pid, start })
@@ -266,10 +270,17 @@ pub fn own_pid() -> Pid {
     rustix::process::getpid()
 }
 
-/// The identity of the calling process.
+/// The identity of the calling process; looked up once.
 pub fn own_identity() -> Identity {
+    // A clone of this process has another pid and looks again.
+    static KNOWN_PID: AtomicI32 = AtomicI32::new(0);
+    static KNOWN_START: AtomicU64 = AtomicU64::new(0);
     let pid = rustix::process::getpid().as_raw_nonzero().get();
-    Identity::of(pid).unwrap_or(Identity { pid, start: 0 })
+    if KNOWN_PID.load(Ordering::Acquire) != pid {
+        KNOWN_START.store(Identity::of(pid).map_or(0, |own| own.start), Ordering::Relaxed);
+        KNOWN_PID.store(pid, Ordering::Release);
+    }
+    Identity { pid, start: KNOWN_START.load(Ordering::Relaxed) }
 }
 
 /// Joins all the given namespaces of the process behind `pidfd` with one call (Linux 5.8).

@@ -11,7 +11,11 @@ use std::process::ExitCode;
 
 use corten_engine::launch;
 use corten_runtime::init;
+use corten_sys::arena::Arena;
 use corten_sys::socket;
+
+#[global_allocator]
+static ALLOCATOR: Arena = Arena;
 
 fn main() -> ExitCode {
     // What is made for containers is readable in them, whatever the caller's habit.

@@ -13,7 +13,7 @@ use corten_monitor::keeper::{self, Reply};
 use corten_monitor::{Failure, Hooks, Launching, Order, exits};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
-use corten_runtime::plan::{LaunchPlan, clone_flags};
+use corten_runtime::plan::{IdRange, LaunchPlan, Prelude, clone_flags};
 use corten_store::lock::Lock;
 use corten_store::{Store, StoreError};
 use corten_sys::process::{self, Cloned, Pid};
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::containers::{self, ContainerSpec};
 use crate::error::{Error, ErrorKind};
-use crate::host::HostFacts;
+use crate::id_range::Lease;
 use crate::{Engine, EngineConfig, id_range, volumes};
 
 /// The first argument of the internal entry that starts a container again.
@@ -32,6 +32,8 @@ pub const START_OVER: &str = "corten-start-over";
 #[derive(Debug)]
 pub struct Keeper {
     socket: UnixStream,
+    /// The ids of the init that it has cloned early.
+    lease: Option<Lease>,
 }
 
 impl Keeper {
@@ -39,7 +41,7 @@ impl Keeper {
     pub fn spawn() -> Result<Self, SysError> {
         let (ours, theirs) = socket::pair()?;
         match process::clone(0, None)? {
-            Cloned::Parent { .. } => Ok(Self { socket: ours }),
+            Cloned::Parent { .. } => Ok(Self { socket: ours, lease: None }),
             Cloned::Child => {
                 drop(ours);
                 let result = keeper::run(theirs, &EngineHooks);
@@ -48,15 +50,42 @@ impl Keeper {
         }
     }
 
-    /// Lets the keeper clone init while this process still makes the plan. Only an acceleration: where it does not
-    /// apply, init is cloned when the plan comes.
-    pub fn clone_early(&self, spec: &ContainerSpec, facts: &HostFacts) {
+    /// Lets the keeper clone init, and init begin with what does not depend on the image, while this process still
+    /// makes the plan. Only an acceleration: where it does not apply, all of it is done when the plan comes.
+    ///
+    /// `attached`: the command stays for as long as the container runs.
+    pub fn clone_early(
+        &mut self,
+        engine: &Engine,
+        id: &str,
+        spec: &ContainerSpec,
+        attached: bool,
+    ) -> Result<(), Error> {
+        let facts = engine.facts()?;
         // On v2 init is born into its cgroup, which does not exist yet; a joining init needs to know whom.
-        if !facts.cgroups.is_v2() && !spec.joins_another() {
-            let namespaces =
-                clone_flags(&containers::oci_spec::linux::namespaces(spec, spec.host_ids().is_none()));
-            keeper::send_early(&self.socket, &namespaces.to_le_bytes()).unwrap_or_default();
+        if facts.cgroups.is_v2() || spec.joins_another() {
+            return Ok(());
         }
+        let mut lease = if spec.host_ids().is_some() { None } else { Some(id_range::lease(engine, id, 0)?) };
+        let namespaces = containers::oci_spec::linux::namespaces(spec, lease.is_some());
+        let mounts = containers::oci_spec::mounts::defaults(spec, facts);
+        let blob = EarlyBlob {
+            namespaces: clone_flags(&namespaces),
+            ids: lease.as_ref().map(|lease| lease.range),
+            prelude: Prelude::new(&namespaces, &mounts).unwrap_or_default(),
+            layout: facts.cgroups.clone(),
+            claims: lease.as_ref().map(|lease| lease.claims().to_vec()).unwrap_or_default(),
+            attached,
+        };
+        keeper::send_early(&self.socket, &serde_json::to_vec(&blob).unwrap_or_default())?;
+        lease.iter_mut().for_each(Lease::hand_over);
+        self.lease = lease;
+        Ok(())
+    }
+
+    /// Takes the range that init has already, if it holds ids up to `highest`.
+    pub(crate) fn take_lease(&mut self, highest: u32) -> Option<Lease> {
+        self.lease.take_if(|lease| lease.range.size > highest)
     }
 
     /// Turns this process itself into the keeper and runs `plan` in a child that talks to it: how a keeper
@@ -66,7 +95,7 @@ impl Keeper {
             match socket::pair().and_then(|(ours, theirs)| Ok((ours, theirs, process::clone(0, None)?))) {
                 Ok((ours, theirs, Cloned::Child)) => {
                     drop(theirs);
-                    plan(Self { socket: ours })
+                    plan(Self { socket: ours, lease: None })
                 }
                 Ok((ours, theirs, Cloned::Parent { pidfd, .. })) => {
                     drop(ours);
@@ -184,6 +213,19 @@ impl CgroupOrder {
     }
 }
 
+/// What an early clone needs, opaque to the monitor.
+#[derive(Debug, Serialize, Deserialize)]
+struct EarlyBlob {
+    namespaces: u64,
+    ids: Option<IdRange>,
+    prelude: Prelude,
+    layout: Layout,
+    /// The slots of the ids.
+    claims: Vec<PathBuf>,
+    /// The command stays: the keeper may leave its cgroup later ([`Hooks::leave_caller`]).
+    attached: bool,
+}
+
 /// What the keeper's launch needs, opaque to the monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchBlob {
@@ -211,29 +253,54 @@ pub(crate) struct RemoveBlob {
     pub(crate) volumes: Vec<String>,
 }
 
+impl EngineLaunch {
+    /// The init, if it has these ids; another would have to be cloned.
+    fn with_ids(self, ids: Option<IdRange>) -> Option<Launched> {
+        if self.early.as_ref().is_some_and(|(early, _)| *early == ids) {
+            return Some(self.init);
+        }
+        self.abandon();
+        None
+    }
+}
+
+/// Moves the keeper, and its worker, out of the caller's session.
+fn leave_the_callers_cgroup(layout: &Layout, worker: &[Pid]) {
+    if let Err(error) = layout.join_supervisors(worker) {
+        log::warn!("staying in the caller's cgroup: {error}");
+    }
+}
+
 struct EngineHooks;
 
-struct EngineLaunch(Launched);
+struct EngineLaunch {
+    init: Launched,
+    /// The ids it was given before its plan came, and their slots.
+    early: Option<(Option<IdRange>, Vec<PathBuf>)>,
+}
 
 impl Launching for EngineLaunch {
     fn pid(&self) -> Pid {
-        self.0.pid
+        self.init.pid
     }
 
     fn pidfd(&self) -> &OwnedFd {
-        &self.0.pidfd
+        &self.init.pidfd
     }
 
     fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
-        self.0.wait_exec().map_err(failure)
+        self.init.wait_exec().map_err(failure)
     }
 
     fn hold_namespaces(&self) -> Vec<OwnedFd> {
-        self.0.hold_namespaces()
+        self.init.hold_namespaces()
     }
 
     fn abandon(&self) {
-        self.0.abandon();
+        self.init.abandon();
+        if let Some((_, claims)) = &self.early {
+            id_range::release(claims);
+        }
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
@@ -247,9 +314,17 @@ fn failure(failure: StartFailure) -> Failure {
 
 impl Hooks for EngineHooks {
     fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure> {
-        let wrong = || Failure { message: "early clone: no flags".to_owned(), code: 125 };
-        let namespaces = u64::from_le_bytes(request.try_into().map_err(|_| wrong())?);
-        Ok(Box::new(EngineLaunch(clone_init(namespaces, None)?)))
+        let blob: EarlyBlob = serde_json::from_slice(request)
+            .map_err(|error| Failure { message: format!("early clone: {error}"), code: 125 })?;
+        let mut init = clone_init(blob.namespaces, None)?;
+        if let Err(error) = init.begin(blob.ids, &blob.prelude) {
+            init.abandon();
+            return Err(error.into());
+        }
+        if !blob.attached {
+            leave_the_callers_cgroup(&blob.layout, &[]);
+        }
+        Ok(Box::new(EngineLaunch { init, early: Some((blob.ids, blob.claims)) }))
     }
 
     fn launch(
@@ -271,12 +346,20 @@ impl Hooks for EngineHooks {
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
         };
         let early = early.and_then(|early| early.into_any().downcast::<EngineLaunch>().ok());
-        let launched = launch(&blob.plan, inheritance, early.map(|early| early.0)).map_err(failure)?;
-        // While init works: out of the caller's session, before the worker is cloned.
-        if let Err(error) = Layout::detect().and_then(|layout| layout.join_supervisors()) {
-            log::warn!("staying in the caller's cgroup: {error}");
+        let is_early = early.is_some();
+        let early = early.and_then(|early| early.with_ids(blob.plan.ids));
+        let init = launch(&blob.plan, inheritance, early).map_err(failure)?;
+        if !is_early && let Some(cgroup) = cgroup_of(order) {
+            // While init works, and before the worker is cloned.
+            leave_the_callers_cgroup(cgroup.layout(), &[]);
         }
-        Ok(Box::new(EngineLaunch(launched)))
+        Ok(Box::new(EngineLaunch { init, early: None }))
+    }
+
+    fn leave_caller(&self, order: &Order, worker: Pid) {
+        if let Some(cgroup) = cgroup_of(order) {
+            leave_the_callers_cgroup(cgroup.layout(), &[worker]);
+        }
     }
 
     fn oom_killed(&self, order: &Order) -> bool {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
-use corten_sys::{Errno, SysError, clock, fs, memory, socket, title};
+use corten_sys::{Errno, SysError, arena, clock, fs, memory, socket, title};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FlockOperation;
 
@@ -18,7 +18,7 @@ use crate::attach::{Client, Want};
 use crate::exits::{self, ExitRecord};
 use crate::order::{Order, RestartPolicy};
 use crate::state::{self, RunState};
-use crate::worker::{self, Channels, WorkerHandle};
+use crate::worker::{Channels, Idle, WorkerHandle};
 
 /// Why a container could not be started, with docker's exit code for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +97,9 @@ pub trait Hooks {
         fds: Vec<OwnedFd>,
         early: Option<Box<dyn Launching>>,
     ) -> Result<Box<dyn Launching>, Failure>;
+    /// Moves this process and its worker out of the cgroup of the command that started them, where that was put off
+    /// because the command stays.
+    fn leave_caller(&self, order: &Order, worker: Pid);
     /// Says whether the kernel killed a process of the container for memory.
     fn oom_killed(&self, order: &Order) -> bool;
     /// Frees what must be free before anybody hears that the container has ended: its name, if it goes.
@@ -177,13 +180,18 @@ pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) ->
 /// Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
 /// to do: no order came, or the container has ended and is cleaned up.
 pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
+    arena::close();
     leave_the_caller(&parent)?;
     let mut early: Option<Box<dyn Launching>> = None;
+    let mut idle = None;
     let (order, fds) = loop {
         let message = socket::receive(&parent)?;
         let word = message.as_ref().and_then(|message| message.bytes.split_first());
         match word {
-            Some((&EARLY, request)) => early = hooks.clone_early(request).ok(),
+            Some((&EARLY, request)) => {
+                early = hooks.clone_early(request).ok();
+                idle = Idle::spawn().ok();
+            }
             Some((&ORDER, order)) => match Order::decode(order) {
                 Some(order) => break (order, message.map(|message| message.fds).unwrap_or_default()),
                 None => return Ok(()),
@@ -199,7 +207,8 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
     };
     title::replace(&format!("corten keeper {}", order.id));
     process::become_subreaper()?;
-    let mut keeper = Keeper { order, hooks, parent: Some(parent) };
+    let with_caller = early.is_some() && order.client;
+    let mut keeper = Keeper { order, hooks, parent: Some(parent), idle, with_caller };
     keeper.keep(fds, early)
 }
 
@@ -223,9 +232,22 @@ struct Keeper<'a> {
     order: Order,
     hooks: &'a dyn Hooks,
     parent: Option<UnixStream>,
+    /// A worker cloned before the order came.
+    idle: Option<Idle>,
+    /// Still in the cgroup of the command, which stays ([`Hooks::leave_caller`]).
+    with_caller: bool,
 }
 
 impl Keeper<'_> {
+    fn spawn_worker(
+        &mut self,
+        channels: &Channels,
+        client: Option<UnixStream>,
+    ) -> Result<WorkerHandle, SysError> {
+        let idle = self.idle.take().map_or_else(Idle::spawn, Ok)?;
+        idle.begin(&self.order, channels, client)
+    }
+
     fn keep(&mut self, mut fds: Vec<OwnedFd>, early: Option<Box<dyn Launching>>) -> Result<(), SysError> {
         // Held until the state is written: until then this start, too, is a change to the container under way.
         let lock = if self.order.locked { fds.pop() } else { None };
@@ -240,6 +262,7 @@ impl Keeper<'_> {
                 self.serve(run, alive)
             }
             Err(failure) => {
+                self.idle = None;
                 self.hooks.release(&self.order);
                 self.reply(&Reply::Failed(failure));
                 self.hooks.clean(&self.order);
@@ -249,20 +272,19 @@ impl Keeper<'_> {
     }
 
     fn start(
-        &self,
+        &mut self,
         fds: Vec<OwnedFd>,
         client: Option<UnixStream>,
         early: Option<Box<dyn Launching>>,
     ) -> Result<Run, Failure> {
-        let order = &self.order;
-        let (payload, mut channels) = match Channels::new(order) {
+        let (payload, mut channels) = match Channels::new(&self.order) {
             Ok(made) => made,
             Err(error) => {
                 early.iter().for_each(|early| early.abandon());
                 return Err(error.into());
             }
         };
-        let launching = self.hooks.launch(order, payload, fds, early)?;
+        let launching = self.hooks.launch(&self.order, payload, fds, early)?;
         let mut worker = None;
         match self.complete(&*launching, &mut channels, &mut worker, client) {
             Ok((worker, state)) => Ok(Run { launching, channels, worker, state, namespaces: Vec::new() }),
@@ -279,20 +301,20 @@ impl Keeper<'_> {
 
     /// The part of a start after which a failure has processes to end.
     fn complete(
-        &self,
+        &mut self,
         launching: &dyn Launching,
         channels: &mut Channels,
         worker: &mut Option<WorkerHandle>,
         mut client: Option<UnixStream>,
     ) -> Result<(WorkerHandle, RunState), Failure> {
-        let order = &self.order;
-        if !order.terminal {
-            *worker = Some(worker::spawn(order, channels, client.take())?);
+        if !self.order.terminal {
+            *worker = Some(self.spawn_worker(channels, client.take())?);
         }
         channels.set_terminal(launching.wait_exec()?);
         if worker.is_none() {
-            *worker = Some(worker::spawn(order, channels, client)?);
+            *worker = Some(self.spawn_worker(channels, client)?);
         }
+        let order = &self.order;
         let pid = launching.pid().as_raw_nonzero().get();
         let state = RunState {
             // An init that has ended already is still to be reaped here; any start time will do for it.
@@ -325,7 +347,7 @@ impl Keeper<'_> {
             Err(_) => None,
         };
         let channels = Channels::reopen(&self.order, terminal);
-        let worker = worker::spawn(&self.order, &channels, None)?;
+        let worker = self.spawn_worker(&channels, None)?;
         let state = RunState { keeper: process::own_identity(), ..state };
         state.write(&run_dir)?;
         self.reply(&Reply::Started { pid: state.init.pid });
@@ -340,7 +362,7 @@ impl Keeper<'_> {
         process::reap_others(&[run.launching.pid(), run.worker.pid()]);
         let children = SignalFd::new(&[CHILD])?;
         (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
-        memory::release();
+        let mut until_release = Some(BRIEF);
         loop {
             let mut fds = [
                 PollFd::from_borrowed_fd(run.launching.pidfd().as_fd(), PollFlags::IN),
@@ -348,14 +370,21 @@ impl Keeper<'_> {
                 PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(run.worker.control().as_fd(), PollFlags::IN),
             ];
-            clock::poll(&mut fds, None)?;
+            if clock::poll(&mut fds, until_release)? == 0 {
+                if std::mem::take(&mut self.with_caller) {
+                    self.hooks.leave_caller(&self.order, run.worker.pid());
+                }
+                memory::release();
+                until_release = None;
+                continue;
+            }
             let [init, worker, orphans, word] = fds.map(|fd| !fd.revents().is_empty());
             if init {
                 break;
             }
             if worker {
                 process::wait(run.worker.pidfd())?;
-                run.worker = worker::spawn(&self.order, &run.channels, None)?;
+                run.worker = self.spawn_worker(&run.channels, None)?;
             } else if word && run.worker.input_ended() {
                 run.channels.end_input();
             }
@@ -370,17 +399,20 @@ impl Keeper<'_> {
 
     fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
         let Run { channels, mut worker, state, namespaces, .. } = run;
-        if !worker.finish() {
+        worker.finish();
+        let oom_killed = self.hooks.oom_killed(&self.order);
+        if !worker.await_drained() {
             // It died with output unread: another one takes that over.
             process::wait(worker.pidfd())?;
-            worker = worker::spawn(&self.order, &channels, None)?;
+            worker = self.spawn_worker(&channels, None)?;
             worker.finish();
+            worker.await_drained();
         }
         drop(channels);
         let record = ExitRecord {
             generation: self.order.generation,
             code: exit.map(Exit::code),
-            oom_killed: self.hooks.oom_killed(&self.order),
+            oom_killed,
             started: state.started,
             finished: clock::wall_nanos(),
             restarts: self.order.restarts,
@@ -439,6 +471,9 @@ impl Keeper<'_> {
         }
     }
 }
+
+/// A container that has run for so long may run on: its keeper gives back the memory of the start.
+const BRIEF: Duration = Duration::from_millis(250);
 
 const TERM: i32 = 15;
 const CHILD: i32 = 17;

@@ -37,7 +37,8 @@ impl Stream {
 #[derive(Debug)]
 pub struct LogFile {
     order: LogOrder,
-    file: File,
+    /// Absent until there is something to write, where that was asked for.
+    file: Option<File>,
     size: u64,
     /// What each stream wrote behind its last newline.
     pending: [Vec<u8>; 2],
@@ -52,7 +53,15 @@ impl LogFile {
             file.write_all(b"\n").on("write", &order.path)?;
             size += 1;
         }
-        Ok(Self { order, file, size, pending: [Vec::new(), Vec::new()] })
+        Ok(Self { order, file: Some(file), size, pending: [Vec::new(), Vec::new()] })
+    }
+
+    /// As [`LogFile::open`], but makes the file only for the first line.
+    pub fn when_needed(order: LogOrder) -> Result<Self, SysError> {
+        if fs::exists(&order.path) {
+            return Self::open(order);
+        }
+        Ok(Self { order, file: None, size: 0, pending: [Vec::new(), Vec::new()] })
     }
 
     /// Appends what a stream wrote; an unfinished line waits for its rest.
@@ -92,15 +101,25 @@ impl LogFile {
             }
         }
         self.append(&out)?;
-        if durable { rustix::fs::fdatasync(&self.file).on("fdatasync", &self.order.path) } else { Ok(()) }
+        match &self.file {
+            Some(file) if durable => rustix::fs::fdatasync(file).on("fdatasync", &self.order.path),
+            _ => Ok(()),
+        }
     }
 
     fn append(&mut self, out: &[u8]) -> Result<(), SysError> {
+        if out.is_empty() {
+            return Ok(());
+        }
         let limit = self.order.max_size;
         if limit > 0 && self.size > 0 && self.size + out.len() as u64 > limit {
             self.rotate()?;
         }
-        self.file.write_all(out).on("write", &self.order.path)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(open(&self.order.path)?.0),
+        };
+        file.write_all(out).on("write", &self.order.path)?;
         self.size += out.len() as u64;
         Ok(())
     }
@@ -115,7 +134,8 @@ impl LogFile {
         if kept == 1 {
             fs::remove_file(path)?;
         }
-        (self.file, self.size) = open(path)?;
+        let (file, size) = open(path)?;
+        (self.file, self.size) = (Some(file), size);
         Ok(())
     }
 }

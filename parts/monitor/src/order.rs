@@ -67,6 +67,15 @@ pub enum RestartPolicy {
 impl Order {
     /// Encodes for the socket.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with([&self.launch, &self.init, &self.clean])
+    }
+
+    /// Encodes what a worker has to know.
+    pub(crate) fn for_worker(&self) -> Vec<u8> {
+        self.encode_with([&[], &[], &[]])
+    }
+
+    fn encode_with(&self, opaque: [&[u8]; 3]) -> Vec<u8> {
         let mut writer = Writer::default();
         let path = |writer: &mut Writer, path: &PathBuf| writer.bytes(path.as_os_str().as_encoded_bytes());
         writer.bytes(self.id.as_bytes());
@@ -93,7 +102,7 @@ impl Order {
             writer.number(number);
         }
         writer.bytes(self.adopt.as_ref().map(RunState::render).unwrap_or_default().as_bytes());
-        for blob in [&self.launch, &self.init, &self.clean] {
+        for blob in opaque {
             writer.bytes(blob);
         }
         writer.into_bytes()
@@ -176,5 +185,7 @@ mod tests {
         let bytes = order.encode();
         assert_eq!(Order::decode(&bytes).as_ref(), Some(&order));
         assert_eq!(Order::decode(bytes.get(..40).unwrap()), None);
+        let opaque = Order { launch: Vec::new(), init: Vec::new(), clean: Vec::new(), ..order.clone() };
+        assert_eq!(Order::decode(&order.for_worker()), Some(opaque));
     }
 }

@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::init;
-use crate::plan::{LaunchPlan, Propagation, Tree};
+use crate::plan::{IdRange, LaunchPlan, Prelude, Propagation, Tree};
 
 /// What init gets from outside beside its plan.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     socket: UnixStream,
+    /// Its user namespace has its ids.
+    mapped: bool,
 }
 
 /// Why a container did not start.
@@ -64,12 +66,7 @@ impl From<SysError> for StartFailure {
 
 /// Encodes an init plan and its seccomp program for [`Inheritance::plan`].
 pub fn encode_init(plan: &crate::plan::InitPlan, seccomp: &[u8]) -> Vec<u8> {
-    let json = serde_json::to_vec(plan).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(4 + json.len() + seccomp.len());
-    bytes.extend_from_slice(&u32::try_from(json.len()).unwrap_or(0).to_le_bytes());
-    bytes.extend_from_slice(&json);
-    bytes.extend_from_slice(seccomp);
-    bytes
+    init::encode(plan, seccomp)
 }
 
 /// Clones init and hands it everything; it then works by itself. On failure nothing is left running.
@@ -102,7 +99,7 @@ pub fn clone_init(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Lau
                 None => init::main(&theirs),
             }
         }
-        Cloned::Parent { pid, pidfd } => Ok(Launched { pid, pidfd, socket: ours }),
+        Cloned::Parent { pid, pidfd } => Ok(Launched::of(pid, pidfd, ours)),
     }
 }
 
@@ -120,7 +117,7 @@ fn clone_by_proxy(plan: &LaunchPlan, cgroup: Option<BorrowedFd<'_>>) -> Result<L
     match reply? {
         Some(init::Report::Cloned { pid, pidfd }) => {
             let pid = Pid::from_raw(pid).ok_or_else(|| StartFailure::platform("clone: no pid"))?;
-            Ok(Launched { pid, pidfd, socket: ours })
+            Ok(Launched::of(pid, pidfd, ours))
         }
         Some(init::Report::Failed(failure)) => Err(failure),
         _ => Err(StartFailure::platform("join namespaces: the helper died")),
@@ -134,15 +131,29 @@ fn open_target(pid: i32) -> Result<OwnedFd, SysError> {
 
 impl Launched {
     pub(crate) fn of(pid: Pid, pidfd: OwnedFd, socket: UnixStream) -> Self {
-        Self { pid, pidfd, socket }
+        Self { pid, pidfd, socket, mapped: false }
+    }
+
+    /// Gives an init that waits for its plan its ids and something to do meanwhile.
+    pub fn begin(&mut self, ids: Option<IdRange>, prelude: &Prelude) -> Result<(), SysError> {
+        if let Some(ids) = ids {
+            self.map_ids(ids)?;
+        }
+        self.mapped = true;
+        socket::send(&self.socket, &init::encode_prelude(prelude), &[])
+    }
+
+    fn map_ids(&self, ids: IdRange) -> Result<(), SysError> {
+        let pid = self.pid.as_raw_nonzero();
+        let line = format!("0 {} {}\n", ids.base, ids.size);
+        fs::write_kernel_file(format!("/proc/{pid}/uid_map"), line.as_bytes())?;
+        fs::write_kernel_file(format!("/proc/{pid}/gid_map"), line.as_bytes())
     }
 
     fn prepare(&self, plan: &LaunchPlan, inheritance: &Inheritance<'_>) -> Result<(), SysError> {
         let pid = self.pid.as_raw_nonzero();
-        if let Some(ids) = plan.ids.filter(|_| plan.namespaces & namespace::USER != 0) {
-            let line = format!("0 {} {}\n", ids.base, ids.size);
-            fs::write_kernel_file(format!("/proc/{pid}/uid_map"), line.as_bytes())?;
-            fs::write_kernel_file(format!("/proc/{pid}/gid_map"), line.as_bytes())?;
+        if let Some(ids) = plan.ids.filter(|_| plan.namespaces & namespace::USER != 0 && !self.mapped) {
+            self.map_ids(ids)?;
         }
         let userns = match plan.ids {
             Some(_) => Some(fs::open(format!("/proc/{pid}/ns/user"))?),

@@ -35,9 +35,24 @@ impl Lock {
         Ok(Self { file })
     }
 
+    /// Takes the lock that a directory itself is, waiting for its holder: no file is made for it.
+    pub fn of_directory(path: &Path) -> Result<Self, SysError> {
+        let file = fs::open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
+        Ok(Self { file })
+    }
+
+    /// As [`Lock::of_directory`], or `None` where somebody holds it.
+    pub fn try_of_directory(path: &Path) -> Result<Option<Self>, SysError> {
+        Self::attempt(fs::open(path)?, path)
+    }
+
     /// Takes the lock at `path`, or returns `None` where somebody holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>, SysError> {
-        let file = open(path)?;
+        Self::attempt(open(path)?, path)
+    }
+
+    fn attempt(file: File, path: &Path) -> Result<Option<Self>, SysError> {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),

@@ -27,7 +27,7 @@ use corten_store::StoreError;
 use corten_store::lock::Lock;
 use corten_sys::{Errno, SysError, fs, socket};
 
-pub use create::create;
+pub use create::{create, create_as};
 pub use exec::{ExecOptions, ExecProcess, exec};
 pub use lookup::{find, list, load};
 pub use record::ContainerRecord;
@@ -36,6 +36,7 @@ pub use spec::ContainerSpec;
 pub use start::{StartOptions, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
+pub use sweep::sweep;
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
 use crate::{Engine, Error, volumes};
@@ -44,7 +45,7 @@ use crate::{Engine, Error, volumes};
 ///
 /// A directory that is gone is a container that is gone.
 pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
-    Lock::exclusive(&record.directory(engine).join("lock")).map_err(|error| match error.errno() {
+    Lock::of_directory(&record.directory(engine)).map_err(|error| match error.errno() {
         Errno::NOENT => Error::not_found(format!("No such container: {}", record.name)),
         _ => error.into(),
     })
@@ -52,7 +53,7 @@ pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Er
 
 /// As [`lock`], or `None` where somebody has it.
 fn try_lock(engine: &Engine, record: &ContainerRecord) -> Result<Option<Lock>, Error> {
-    Ok(Lock::try_exclusive(&record.directory(engine).join("lock"))?)
+    Ok(Lock::try_of_directory(&record.directory(engine))?)
 }
 
 /// Makes a container that was just created survive a power cut; a start does this by itself.
@@ -99,7 +100,7 @@ pub(crate) fn random_number() -> Result<u32, Error> {
 }
 
 /// A new id: 256 random bits in hex.
-pub(crate) fn random_id() -> Result<String, Error> {
+pub fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 32];
     fill_random(&mut bytes)?;
     Ok(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())

@@ -16,7 +16,7 @@ use super::spec::{LogDriver, Restart};
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
-use crate::id_range;
+use crate::id_range::{self, Lease};
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
 use crate::{Engine, containers};
 
@@ -35,7 +35,7 @@ pub struct StartOptions {
 pub fn start(
     engine: &Engine,
     record: &ContainerRecord,
-    keeper: Keeper,
+    mut keeper: Keeper,
     options: StartOptions,
 ) -> Result<Running, Error> {
     // Before the lock, which recording the end of an earlier run takes.
@@ -46,15 +46,19 @@ pub fn start(
     if current.is_running() {
         return Err(Error::conflict(format!("container {} is already running", record.id)));
     }
-    let prepared = prepare(engine, record, &options)?;
+    let mut prepared = prepare(engine, record, &options, &mut keeper)?;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
     });
-    started.inspect_err(|_| {
-        // The keeper cleans up after a failed start; where it died first, this does.
-        id_range::release(&prepared.claims);
-        fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
-    })
+    // The keeper cleans up after a failed start; where it died first, this does.
+    let keeper_cleans = match &started {
+        Ok(_) => true,
+        Err(error) => matches!(error.kind(), ErrorKind::NotStarted(_)),
+    };
+    if keeper_cleans {
+        prepared.lease.iter_mut().for_each(Lease::hand_over);
+    }
+    started.inspect_err(|_| fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default())
 }
 
 /// A keeper that is still cleaning up after the last run would take the new one's files with it.
@@ -68,16 +72,21 @@ fn wait_for_earlier_keeper(engine: &Engine, record: &ContainerRecord) -> Result<
 struct Prepared {
     order: Order,
     cgroup: CgroupOrder,
-    claims: Vec<PathBuf>,
+    lease: Option<Lease>,
 }
 
 /// The ids of the container's user namespace, and the leased slots behind them.
-struct Ids {
+struct Ids<'a> {
     range: Option<IdRange>,
-    claims: Vec<PathBuf>,
+    claims: &'a [PathBuf],
 }
 
-fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) -> Result<Prepared, Error> {
+fn prepare(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StartOptions,
+    keeper: &mut Keeper,
+) -> Result<Prepared, Error> {
     let run_dir = engine.run_dir(&record.id);
     match fs::create_dir(&run_dir, 0o711) {
         Err(error) if error.errno() == Errno::EXIST => {}
@@ -95,15 +104,18 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
         (true, _) | (false, Some(_)) => None,
         // It joins a container that has the host's ids.
         (false, None) if record.spec.joins_another() => None,
-        (false, None) => Some(id_range::lease(engine, &record.id, record.highest_id)?),
+        (false, None) => Some(match keeper.take_lease(record.highest_id) {
+            Some(lease) => lease,
+            None => id_range::lease(engine, &record.id, record.highest_id)?,
+        }),
     };
-    let claims = lease.as_ref().map(|lease| lease.claims.clone()).unwrap_or_default();
-    let ids = Ids { range: lease.map(|lease| lease.range).or(joined.ids), claims: claims.clone() };
-    let (order, cgroup) = build(engine, record, options, facts, &ids, joined).inspect_err(|_| {
-        id_range::release(&claims);
-        fs::remove_dir_all(&run_dir).unwrap_or_default();
-    })?;
-    Ok(Prepared { order, cgroup, claims })
+    let ids = Ids {
+        range: lease.as_ref().map(|lease| lease.range).or(joined.ids),
+        claims: lease.as_ref().map(Lease::claims).unwrap_or_default(),
+    };
+    let (order, cgroup) = build(engine, record, options, facts, &ids, joined)
+        .inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())?;
+    Ok(Prepared { order, cgroup, lease })
 }
 
 /// Namespaces of other containers that this one joins.
@@ -152,7 +164,7 @@ fn build(
     record: &ContainerRecord,
     options: &StartOptions,
     facts: &HostFacts,
-    ids: &Ids,
+    ids: &Ids<'_>,
     joined: Joined,
 ) -> Result<(Order, CgroupOrder), Error> {
     let run_dir = engine.run_dir(&record.id);
@@ -198,7 +210,7 @@ fn build(
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&launch),
         init: encode_init(&plan.init, &seccomp),
-        clean: to_json(&clean_blob(engine, record, facts, &ids.claims)),
+        clean: to_json(&clean_blob(engine, record, facts, ids.claims)),
         ..base_order(engine, record)
     };
     Ok((order, cgroup))

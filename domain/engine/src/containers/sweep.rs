@@ -10,8 +10,8 @@ use super::record::ContainerRecord;
 use super::state;
 use crate::{Engine, Error, id_range};
 
-/// Sweeps. One readdir of each place where there is nothing to collect.
-pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
+/// Sweeps. One readdir of each place where there is nothing to collect; a command that removes does so once.
+pub fn sweep(engine: &Engine) -> Result<(), Error> {
     let store = engine.store();
     let mut orphans = Vec::new();
     for (directory, ids) in [
@@ -65,5 +65,5 @@ fn claims(engine: &Engine) -> Result<(), Error> {
             fs::remove_dir_all(engine.run_dir(&id))?;
         }
     }
-    Ok(())
+    id_range::release_stale(engine)
 }

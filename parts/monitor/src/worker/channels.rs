@@ -3,8 +3,8 @@
 //! The payload holds its outputs open for reading and writing, so that it gets no SIGPIPE and loses no byte
 //! while nobody reads (architecture D12); a new worker opens the same FIFOs and goes on.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use corten_sys::error::Context;
 use corten_sys::{SysError, fs};
@@ -19,7 +19,6 @@ const FIFO_MODE: u32 = 0o622;
 /// The keeper's hold on the streams.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    run_dir: PathBuf,
     terminal: Option<OwnedFd>,
     /// The writing end of the payload's input, while that is open.
     stdin: Option<OwnedFd>,
@@ -38,8 +37,7 @@ pub(crate) struct Ends {
 impl Channels {
     /// Makes the streams: the payload's three descriptors (none with a terminal) and the keeper's hold.
     pub(crate) fn new(order: &Order) -> Result<(Vec<OwnedFd>, Self), SysError> {
-        let mut channels =
-            Self { run_dir: order.run_dir.clone(), terminal: None, stdin: None, outputs: Vec::new() };
+        let mut channels = Self { terminal: None, stdin: None, outputs: Vec::new() };
         if order.terminal {
             return Ok((Vec::new(), channels));
         }
@@ -77,7 +75,7 @@ impl Channels {
         } else {
             ["stdout", "stderr"].into_iter().filter_map(output).collect()
         };
-        Self { run_dir: order.run_dir.clone(), terminal, stdin, outputs }
+        Self { terminal, stdin, outputs }
     }
 
     /// Takes the terminal's master, which only exists once init has opened it.
@@ -90,17 +88,27 @@ impl Channels {
         self.stdin = None;
     }
 
-    /// Opens or duplicates what a worker needs.
-    pub(crate) fn for_worker(&self) -> Result<Ends, SysError> {
-        let duplicate = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().on("dup", "stream");
-        if let Some(master) = &self.terminal {
-            rustix::io::ioctl_fionbio(master, true).on("ioctl", "FIONBIO")?;
-            let outputs = vec![(duplicate(master)?, Stream::Stdout)];
-            return Ok(Ends { outputs, stdin: Some(duplicate(master)?) });
+    /// What goes to a worker by descriptor: the writing end of the input, or the terminal's master.
+    pub(crate) fn stream(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().or(self.stdin.as_ref()).map(AsFd::as_fd)
+    }
+}
+
+impl Ends {
+    /// Opens the rest by name: see [`Channels::stream`].
+    pub(crate) fn open(order: &Order, stream: Option<OwnedFd>) -> Result<Self, SysError> {
+        match stream {
+            Some(master) if order.terminal => {
+                rustix::io::ioctl_fionbio(&master, true).on("ioctl", "FIONBIO")?;
+                let reading = master.try_clone().on("dup", "terminal")?;
+                Ok(Self { outputs: vec![(reading, Stream::Stdout)], stdin: Some(master) })
+            }
+            stdin => {
+                let reader = |name: &str| open(&order.run_dir.join(name), OFlags::RDONLY | OFlags::NONBLOCK);
+                let outputs = vec![(reader("stdout")?, Stream::Stdout), (reader("stderr")?, Stream::Stderr)];
+                Ok(Self { outputs, stdin })
+            }
         }
-        let reader = |name: &str| open(&self.run_dir.join(name), OFlags::RDONLY | OFlags::NONBLOCK);
-        let outputs = vec![(reader("stdout")?, Stream::Stdout), (reader("stderr")?, Stream::Stderr)];
-        Ok(Ends { outputs, stdin: self.stdin.as_ref().map(duplicate).transpose()? })
     }
 }
 

@@ -5,12 +5,12 @@
 
 mod channels;
 mod clients;
+mod handle;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use corten_sys::process::{self, Cloned, Pid};
 use corten_sys::{Errno, SysError, clock, memory, pty, socket, title};
 use rustix::event::{PollFd, PollFlags};
 
@@ -21,6 +21,7 @@ use crate::state;
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
+pub(crate) use handle::{Idle, WorkerHandle};
 
 /// Read at once; large enough for the allocator to map it by itself and to give it back.
 const CHUNK: usize = 136 << 10;
@@ -41,65 +42,6 @@ const FINISH: u8 = b'f';
 const DRAINED: u8 = b'd';
 /// Worker → keeper: the payload's input has ended.
 const INPUT_ENDED: u8 = b'i';
-
-/// The keeper's end of a worker.
-#[derive(Debug)]
-pub(crate) struct WorkerHandle {
-    pid: Pid,
-    pidfd: OwnedFd,
-    control: UnixStream,
-}
-
-impl WorkerHandle {
-    pub(crate) fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    pub(crate) fn pidfd(&self) -> &OwnedFd {
-        &self.pidfd
-    }
-
-    pub(crate) fn control(&self) -> &UnixStream {
-        &self.control
-    }
-
-    /// Takes a waiting word from the worker: true where the input has ended.
-    pub(crate) fn input_ended(&self) -> bool {
-        let mut word = [0_u8; 1];
-        rustix::io::read(&self.control, &mut word) == Ok(1) && word[0] == INPUT_ENDED
-    }
-
-    /// Tells the worker that the payload has ended and waits until the log is complete; false where it died first.
-    pub(crate) fn finish(&self) -> bool {
-        if rustix::io::write(&self.control, &[FINISH]).is_err() {
-            return false;
-        }
-        let mut word = [0_u8; 1];
-        // A worker that died instead of answering closes the socket.
-        while rustix::io::retry_on_intr(|| rustix::io::read(&self.control, &mut word)) == Ok(1) {
-            if word[0] == DRAINED {
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// Clones a worker from the keeper. `client` is one that the starting command has attached already.
-pub(crate) fn spawn(
-    order: &Order,
-    channels: &Channels,
-    client: Option<UnixStream>,
-) -> Result<WorkerHandle, SysError> {
-    let (ours, theirs) = socket::pair()?;
-    match process::clone(0, None)? {
-        Cloned::Parent { pid, pidfd } => Ok(WorkerHandle { pid, pidfd, control: ours }),
-        Cloned::Child => {
-            let result = Worker::new(order, channels, theirs, client).and_then(Worker::serve);
-            process::exit_now(i32::from(result.is_err()))
-        }
-    }
-}
 
 struct Worker {
     /// Gone when the keeper has died: the worker goes on until the payload has ended or a new keeper comes.
@@ -122,23 +64,20 @@ struct Worker {
 }
 
 impl Worker {
+    /// `stream` is the writing end of the payload's input, or its terminal's master.
     fn new(
         order: &Order,
-        channels: &Channels,
+        stream: Option<OwnedFd>,
         control: UnixStream,
         client: Option<UnixStream>,
     ) -> Result<Self, SysError> {
         title::replace(&format!("corten worker {}", order.id));
-        let Ends { outputs, stdin } = channels.for_worker()?;
+        let Ends { outputs, stdin } = Ends::open(order, stream)?;
         let client = client.map(Client::new).transpose()?;
-        let mut kept = vec![control.as_fd()];
-        kept.extend(outputs.iter().map(|(fd, _)| fd.as_fd()));
-        kept.extend(stdin.as_ref().map(AsFd::as_fd));
-        kept.extend(client.as_ref().map(|client| client.socket().as_fd()));
-        process::close_all_but(&kept)?;
         let listener = socket::listen(&order.run_dir.join(state::SOCKET))?;
         listener.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "listener", &error))?;
-        let log = order.log.clone().map(LogFile::open).transpose()?;
+        let open = if order.volatile { LogFile::when_needed } else { LogFile::open };
+        let log = order.log.clone().map(open).transpose()?;
         Ok(Self {
             control: Some(control),
             listener,

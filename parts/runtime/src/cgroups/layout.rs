@@ -4,7 +4,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use corten_sys::fs;
+use corten_sys::process::Pid;
+use corten_sys::{Errno, fs};
 use serde::{Deserialize, Serialize};
 
 use super::error::CgroupError;
@@ -157,15 +158,25 @@ impl Layout {
         if hierarchies.is_empty() { unified.map(Self::V2) } else { Some(Self::V1(hierarchies)) }
     }
 
-    /// Moves this process into the cgroup of the keepers and workers, outside the caller's session and every
-    /// container's limits.
+    /// Moves this process, and others of one thread, into the cgroup of the keepers and workers, outside the caller's
+    /// session and every container's limits.
     ///
     /// On v1 through `tasks`, and not in the cpuset hierarchy, where a new cgroup has no CPUs to run on.
-    pub fn join_supervisors(&self) -> Result<(), CgroupError> {
-        let join = |mount: &Path, file: &str| -> Result<(), CgroupError> {
+    pub fn join_supervisors(&self, others: &[Pid]) -> Result<(), CgroupError> {
+        let join = |mount: &Path, name: &str| -> Result<(), CgroupError> {
             let directory = mount.join(SUPERVISORS);
-            fs::create_dir_all(&directory, 0o755)?;
-            Ok(fs::write_kernel_file(directory.join(file), b"0")?)
+            let file = directory.join(name);
+            match fs::write_kernel_file(&file, b"0") {
+                Err(error) if error.errno() == Errno::NOENT => {
+                    fs::create_dir_all(&directory, 0o755)?;
+                    fs::write_kernel_file(&file, b"0")?;
+                }
+                other => other?,
+            }
+            for pid in others {
+                fs::write_kernel_file(&file, pid.as_raw_nonzero().to_string().as_bytes())?;
+            }
+            Ok(())
         };
         match self {
             Self::V2(mount) => join(mount, "cgroup.procs"),

@@ -3,6 +3,7 @@
 //! It begins as a copy of the keeper in new namespaces, knows only what the socket brings, and reports a
 //! failure over the same socket, which closes by itself when the payload is executed.
 
+pub(crate) mod prelude;
 pub(crate) mod reaper;
 pub(crate) mod steps;
 pub(crate) mod user;
@@ -12,12 +13,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use corten_sys::process::{self, Cloned};
-use corten_sys::{SysError, exec, network, socket};
-
-use rustix::fs::Mode;
+use corten_sys::{SysError, arena, exec, socket};
 
 use crate::launch::StartFailure;
-use crate::plan::InitPlan;
+use crate::plan::{InitPlan, Prelude};
+use prelude::Prepared;
 
 /// What init says to the process that launched it.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ impl Report {
 
 /// Init's life, from the clone to the payload. Never returns.
 pub(crate) fn main(socket: &UnixStream) -> ! {
+    arena::open();
     let failure = match run(socket) {
         Ok(never) => match never {},
         Err(failure) => failure,
@@ -142,16 +143,22 @@ impl Handed {
 }
 
 fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
-    let message = socket::receive(socket)?.ok_or_else(|| StartFailure::platform("init: no plan came"))?;
+    let mut prepared = Prepared::default();
+    let mut early = Ok(());
+    let message = loop {
+        let message = socket::receive(socket)?.ok_or_else(|| StartFailure::platform("init: no plan came"))?;
+        match message.bytes.split_first() {
+            // A failure is reported when somebody listens.
+            Some((&PRELUDE, json)) => {
+                early = decode_prelude(json).and_then(|prelude| Ok(prepared.work(prelude)?));
+            }
+            _ => break message,
+        }
+    };
+    early?;
     let (plan, seccomp) = decode(&message.bytes)?;
     let mut handed = Handed { fds: message.fds.into() };
-    // Until it has become the payload nobody inside may look into it or trace it (CVE-2016-9962).
-    process::forbid_tracing()?;
-    // Modes of nodes and directories are as asked for.
-    rustix::process::umask(Mode::empty());
-    process::become_ids(0, 0)?;
-    rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
-    process::new_session_keyring()?;
+    prepared.settle()?;
     let stdio =
         if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
     let rootfs = steps::rootfs::build(&plan, &mut handed)?;
@@ -164,22 +171,48 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     if plan.new_cgroup_namespace {
         process::unshare(process::namespace::CGROUP)?;
     }
-    let terminal = steps::mounts::attach_all(&plan, &rootfs, &mut handed, socket)?;
+    let terminal = steps::mounts::attach_all(&plan, &rootfs, &mut handed, &mut prepared, socket)?;
     if plan.own_network {
-        network::loopback_up()?;
+        prepared.loopback_up()?;
     }
     steps::host::name(&plan)?;
     steps::host::sysctls(&plan, &rootfs)?;
     steps::paths::cover(&plan, &rootfs)?;
     steps::rootfs::enter(&plan, &rootfs)?;
-    drop(rootfs);
-    drop(handed);
+    drop((rootfs, handed, prepared));
     steps::stdio::install(stdio, terminal)?;
     steps::payload::become_it(&plan.process, seccomp)
 }
 
+/// The first byte of a message to init: a [`Prelude`], or the plan with its seccomp program.
+const PRELUDE: u8 = b'e';
+const PLAN: u8 = b'p';
+
+/// Encodes a prelude for init's socket.
+pub(crate) fn encode_prelude(prelude: &Prelude) -> Vec<u8> {
+    let mut bytes = vec![PRELUDE];
+    bytes.extend(serde_json::to_vec(prelude).unwrap_or_default());
+    bytes
+}
+
+fn decode_prelude(json: &[u8]) -> Result<Prelude, StartFailure> {
+    serde_json::from_slice(json).map_err(|error| StartFailure::platform(format!("init: prelude: {error}")))
+}
+
+/// Encodes an init plan and its seccomp program.
+pub(crate) fn encode(plan: &InitPlan, seccomp: &[u8]) -> Vec<u8> {
+    let json = serde_json::to_vec(plan).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(5 + json.len() + seccomp.len());
+    bytes.push(PLAN);
+    bytes.extend_from_slice(&u32::try_from(json.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend_from_slice(&json);
+    bytes.extend_from_slice(seccomp);
+    bytes
+}
+
 fn decode(bytes: &[u8]) -> Result<(InitPlan, &[u8]), StartFailure> {
     let wrong = || StartFailure::platform("init: the plan is cut short");
+    let (_, bytes) = bytes.split_first().filter(|(kind, _)| **kind == PLAN).ok_or_else(wrong)?;
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
     let length = u32::from_le_bytes(*length) as usize;
     let (json, seccomp) = rest.split_at_checked(length).ok_or_else(wrong)?;

@@ -111,8 +111,6 @@ pub struct InitPlan {
 pub struct MountStep {
     pub target: String,
     pub source: MountSource,
-    /// `MOUNT_ATTR_*`; for a tree they were set outside.
-    pub attributes: u32,
     /// Copy what the image has at the target into the (new, empty) source first.
     pub populate: bool,
     /// Make it read-only once everything is mounted.
@@ -122,10 +120,55 @@ pub struct MountStep {
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MountSource {
-    /// The next tree that was handed in.
+    /// The next tree that was handed in; its attributes were set outside.
     Tree,
-    /// A new instance of a file system with its options.
-    New { kind: String, options: Vec<(String, Option<String>)> },
+    New(NewFilesystem),
+}
+
+/// A new instance of a file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFilesystem {
+    pub kind: String,
+    pub options: Vec<(String, Option<String>)>,
+    /// `MOUNT_ATTR_*`.
+    pub attributes: u32,
+    /// What is put into it before anything is mounted below.
+    pub entries: Vec<Entry>,
+}
+
+/// Something in a new file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    Directory(String),
+    /// A symbolic link: its name and its text.
+    Link(String, String),
+}
+
+/// What init does before its plan is there, while the command still reads the image (see [`Prelude::new`]).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prelude {
+    pub own_network: bool,
+    /// Made detached; the plan's mounts take those that are what they ask for.
+    pub filesystems: Vec<NewFilesystem>,
+}
+
+impl Prelude {
+    /// Chooses from the mounts that a plan will have what can be made already: not cgroups, whose file systems show
+    /// the namespace that init enters last.
+    pub fn new(namespaces: &[Namespace], mounts: &[Mount]) -> Result<Self, PlanError> {
+        let mut trees = Vec::new();
+        let mut steps = Vec::with_capacity(mounts.len());
+        for mount in mounts {
+            steps.push(mount_step(mount, false, &[], &mut trees)?);
+        }
+        fill(&mut steps);
+        let early = |step: MountStep| match step.source {
+            MountSource::New(filesystem) if !filesystem.kind.starts_with("cgroup") => Some(filesystem),
+            _ => None,
+        };
+        let own_network = namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Network);
+        Ok(Self { own_network, filesystems: steps.into_iter().filter_map(early).collect() })
+    }
 }
 
 /// A device node to make. In a user namespace mknod is refused: there the specification binds host nodes.
@@ -213,6 +256,7 @@ impl Plan {
         for mount in &spec.mounts {
             mounts.push(mount_step(mount, idmap, &input.populate, &mut launch.trees)?);
         }
+        fill(&mut mounts);
         let devices = spec.linux.devices.iter().map(device_step).collect();
         let init = InitPlan {
             lowers,
@@ -303,9 +347,50 @@ fn mount_step(
         });
         MountSource::Tree
     } else {
-        MountSource::New { kind: mount.kind.clone(), options: options.data }
+        MountSource::New(NewFilesystem {
+            kind: mount.kind.clone(),
+            options: options.data,
+            attributes,
+            entries: Vec::new(),
+        })
     };
-    Ok(MountStep { target: mount.destination.clone(), source, attributes, populate, seal })
+    Ok(MountStep { target: mount.destination.clone(), source, populate, seal })
+}
+
+/// The links that programs expect in /dev: name and text.
+const DEV_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Lists what each new tmpfs begins with: the links of a /dev, and the targets of the new file systems right below it.
+fn fill(steps: &mut [MountStep]) {
+    let targets: Vec<String> = steps
+        .iter()
+        .filter(|step| matches!(step.source, MountSource::New(_)))
+        .map(|step| step.target.clone())
+        .collect();
+    for step in steps {
+        let MountSource::New(filesystem) = &mut step.source else { continue };
+        if filesystem.kind != "tmpfs" {
+            continue;
+        }
+        if step.target == "/dev" {
+            let link = |&(name, text): &(&str, &str)| Entry::Link(name.to_owned(), text.to_owned());
+            filesystem.entries.extend(DEV_LINKS.iter().map(link));
+        }
+        for target in &targets {
+            let below = target.strip_prefix(&step.target).and_then(|rest| rest.strip_prefix('/'));
+            let Some(name) = below.filter(|name| !name.is_empty() && !name.contains('/')) else { continue };
+            let directory = Entry::Directory(name.to_owned());
+            if !filesystem.entries.contains(&directory) {
+                filesystem.entries.push(directory);
+            }
+        }
+    }
 }
 
 fn device_step(device: &Device) -> DeviceStep {

@@ -32,10 +32,11 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         if args.detach { None } else { Some(SessionOptions::new(&attaching, &args.attach, &spec)?) };
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
-    if let Some(keeper) = &context.keeper {
-        keeper.clone_early(&spec, engine.facts()?);
+    let id = containers::random_id()?;
+    if let Some(keeper) = &mut context.keeper {
+        keeper.clone_early(&engine, &id, &spec, options.is_some())?;
     }
-    let result = start(context, &engine, &args, spec, options);
+    let result = start(context, &engine, &args, id, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
 }
 
@@ -43,13 +44,14 @@ fn start(
     context: &mut Context,
     engine: &Engine,
     args: &ContainerFlags,
+    id: String,
     spec: ContainerSpec,
     options: Option<SessionOptions>,
 ) -> Result<u8, CliError> {
     let cidfile = CidFile::reserve(context, args.cidfile.as_deref())?;
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
-    let record = containers::create(engine, spec).map_err(|error| CliError::from(error).code(125))?;
+    let record = containers::create_as(engine, id, spec).map_err(|error| CliError::from(error).code(125))?;
     cidfile.write(&record.id)?;
     let keeper = context.take_keeper()?;
     let (client, session) = match options {

@@ -21,10 +21,14 @@ use crate::images::{self, builtin};
 ///
 /// On failure nothing is left: no name, no directory, no anonymous volume.
 pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
+    create_as(engine, random_id()?, spec)
+}
+
+/// As [`create`] under an id from [`random_id`].
+pub fn create_as(engine: &Engine, id: String, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
     // Until the record names its layers, no removal may take them.
     let (image, lock) = resolve(engine, &spec.image)?;
     check(&spec, &image)?;
-    let id = random_id()?;
     let name = claim_name(engine, &id, spec.name.as_deref())?;
     let mut undo =
         Undo { engine, name: Some(name.clone()), id: id.clone(), directory: None, volumes: Vec::new() };

@@ -3,7 +3,7 @@
 pub(crate) mod devices;
 pub(crate) mod files;
 pub(crate) mod linux;
-mod mounts;
+pub(crate) mod mounts;
 pub(crate) mod resources;
 
 use corten_runtime::capabilities::{self, CapSet};

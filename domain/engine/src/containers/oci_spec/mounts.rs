@@ -5,7 +5,7 @@ use corten_spec::runtime::Mount;
 
 use super::devices;
 use crate::containers::record::{ContainerRecord, MountRecord};
-use crate::containers::spec::{MountKind, NetworkMode, Share};
+use crate::containers::spec::{ContainerSpec, MountKind, NetworkMode, Share};
 use crate::host::HostFacts;
 use crate::{Engine, Error};
 
@@ -18,7 +18,7 @@ pub(super) fn all(
     facts: &HostFacts,
     user_namespace: bool,
 ) -> Result<Vec<Mount>, Error> {
-    let mut mounts = defaults(record, facts);
+    let mut mounts = defaults(&record.spec, facts);
     if user_namespace {
         mounts.extend(devices::to_bind(record)?);
     } else if record.spec.privileged {
@@ -50,8 +50,8 @@ fn mount(kind: &str, source: &str, destination: &str, options: &[&str]) -> Mount
     }
 }
 
-fn defaults(record: &ContainerRecord, facts: &HostFacts) -> Vec<Mount> {
-    let spec = &record.spec;
+/// What every container has, before the user's mounts take the place of any.
+pub(crate) fn defaults(spec: &ContainerSpec, facts: &HostFacts) -> Vec<Mount> {
     let shm = format!("size={}", spec.shm_size.unwrap_or(DEFAULT_SHM));
     let writable = if spec.privileged { "rw" } else { "ro" };
     let mut mounts = vec![

@@ -9,6 +9,7 @@ use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError, pty};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::super::prelude::{self, Prepared};
 use super::super::{Handed, Report};
 use super::populate;
 use crate::launch::StartFailure;
@@ -19,18 +20,15 @@ pub(crate) fn attach_all(
     plan: &InitPlan,
     rootfs: &Dir,
     handed: &mut Handed,
+    prepared: &mut Prepared,
     socket: &UnixStream,
 ) -> Result<Option<OwnedFd>, StartFailure> {
     let mut terminal = None;
     let mut sealed = Vec::new();
     for step in &plan.mounts {
-        let tree = attach(step, rootfs, handed)?;
+        let tree = attach(step, rootfs, handed, prepared)?;
         if step.seal {
             sealed.push((tree, &step.target));
-        }
-        let own_dev = matches!(step.source, MountSource::New { .. });
-        if step.target == "/dev" && own_dev {
-            links(rootfs)?;
         }
     }
     for device in &plan.devices {
@@ -43,10 +41,7 @@ pub(crate) fn attach_all(
     if plan.process.terminal {
         let (master, slave) = pty::open_in(&rootfs.open_dir("/dev/pts")?)?;
         Report::Terminal(master).send(socket)?;
-        if plan
-            .mounts
-            .iter()
-            .all(|step| step.target != "/dev" || matches!(step.source, MountSource::New { .. }))
+        if plan.mounts.iter().all(|step| step.target != "/dev" || matches!(step.source, MountSource::New(_)))
         {
             console(&slave, rootfs)?;
         }
@@ -55,14 +50,18 @@ pub(crate) fn attach_all(
     Ok(terminal)
 }
 
-fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<OwnedFd, StartFailure> {
+fn attach(
+    step: &MountStep,
+    rootfs: &Dir,
+    handed: &mut Handed,
+    prepared: &mut Prepared,
+) -> Result<OwnedFd, StartFailure> {
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
-        MountSource::New { kind, options } => {
-            let options: Vec<_> =
-                options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
-            mount::new_filesystem(kind, &options, MountAttrFlags::from_bits_retain(step.attributes))?
-        }
+        MountSource::New(filesystem) => match prepared.take(filesystem) {
+            Some(tree) => tree,
+            None => prelude::make(filesystem)?,
+        },
     };
     let stat = rustix::fs::fstat(&tree).map_err(|errno| SysError::at("stat", &step.target, errno))?;
     let target = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -96,22 +95,6 @@ fn target_file(rootfs: &Dir, path: &str) -> Result<OwnedFd, SysError> {
         other => other,
     };
     created.map_err(|error| SysError::at("create", path, error.errno()))
-}
-
-/// The links that programs expect in /dev.
-fn links(rootfs: &Dir) -> Result<(), SysError> {
-    let dev = rootfs.open_dir("/dev")?;
-    let links = [
-        ("/proc/self/fd", "fd"),
-        ("/proc/self/fd/0", "stdin"),
-        ("/proc/self/fd/1", "stdout"),
-        ("/proc/self/fd/2", "stderr"),
-        ("pts/ptmx", "ptmx"),
-    ];
-    for (target, name) in links {
-        rustix::fs::symlinkat(target, &dev, name).map_err(|errno| SysError::at("symlink", name, errno))?;
-    }
-    Ok(())
 }
 
 fn make_node(device: &DeviceStep, rootfs: &Dir) -> Result<(), SysError> {

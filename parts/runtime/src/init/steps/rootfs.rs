@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags, Propagation};
-use corten_sys::{Dir, SysError};
+use corten_sys::{Dir, Errno, SysError};
 use rustix::fs::{CWD, Mode};
 
 use super::super::Handed;
@@ -42,8 +42,20 @@ pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFa
     }
     options.push_str(",userxattr");
     make_directory("root")?;
-    mount::mount_overlay("root", &options)?;
+    mount_overlay(plan, options)?;
     Ok(Dir::open("root")?)
+}
+
+/// A root that dies with its container needs no identity of its own, which the kernel would store in the upper
+/// directory (`uuid=null`, Linux 6.6; before that there was none).
+fn mount_overlay(plan: &InitPlan, options: String) -> Result<(), SysError> {
+    if plan.writable && plan.volatile {
+        match mount::mount_overlay("root", &format!("{options},uuid=null")) {
+            Err(error) if error.errno() == Errno::INVAL => {}
+            other => return other,
+        }
+    }
+    mount::mount_overlay("root", &options)
 }
 
 fn attach_named(handed: &mut Handed, name: &str) -> Result<(), StartFailure> {
