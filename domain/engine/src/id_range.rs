@@ -45,6 +45,11 @@ impl Drop for Lease {
     }
 }
 
+/// The range that a container with ids up to `highest` could have on an empty machine.
+pub(crate) fn example(highest: u32) -> IdRange {
+    IdRange { base: FIRST, size: ((highest.max(SLOT - 1) / SLOT) + 1) * SLOT }
+}
+
 /// Leases a range that holds ids up to `highest` for the container.
 pub(crate) fn lease(engine: &Engine, id: &str, highest: u32) -> Result<Lease, Error> {
     let slots = (highest.max(SLOT - 1) / SLOT) + 1;

@@ -116,7 +116,8 @@ fn must_succeed(line: &str, mut child: Child) -> Result<()> {
 }
 
 pub(super) fn with_other_containers(bench: &Bench) -> Result<Vec<Row>> {
-    let crowded = Cli::corten(&bench.binary, &bench.scratch.dir("crowded")?);
+    let run = bench.runs_on.path.join("crowded");
+    let crowded = Cli::corten(&bench.binary, &bench.scratch.dir("crowded")?, &run);
     let tar = bench.scratch.path().join("busybox.tar");
     crowded.cmd(&["import", &tar.to_string_lossy(), IMAGE]).read()?;
     let mut others = Vec::with_capacity(OTHERS);

@@ -24,7 +24,8 @@ pub(super) struct Docker {
 }
 
 impl Docker {
-    pub(super) fn start(dir: &Path) -> Result<Self> {
+    /// Roots below `dir`, volatile state below `run`.
+    pub(super) fn start(dir: &Path, run: &Path) -> Result<Self> {
         let config = dir.join("containerd.toml");
         let text = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
         fs::write(&config, text).map_err(|error| Failure::io("write", &config, &error))?;
@@ -35,7 +36,7 @@ impl Docker {
             .arg("--root")
             .arg(dir.join("containerd"))
             .arg("--state")
-            .arg(dir.join("containerd-run"))
+            .arg(run.join("containerd"))
             .arg("--address")
             .arg(&address);
         let containerd = Daemon::start("containerd", containerd, "successfully booted")?;
@@ -46,7 +47,7 @@ impl Docker {
             .arg("--data-root")
             .arg(dir.join("docker"))
             .arg("--exec-root")
-            .arg(dir.join("docker-run"))
+            .arg(run.join("docker"))
             .arg("--pidfile")
             .arg(dir.join("docker.pid"))
             .args(["--bridge", "none", "--iptables=false", "--storage-driver", "overlay2", "-H"])

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: corten beside its peers, like with like.
 //!
-//! Fresh stores on one file system, entrants taking turns, the sync to the disk inside every timing that
-//! writes, crun with the same namespaces, mounts and capabilities. Everything is taken down afterwards.
+//! Fresh stores on one file system, volatile state on one tmpfs, entrants taking turns, the sync to the disk inside
+//! every timing that writes, crun with the configuration that corten itself would start. Everything is taken down
+//! afterwards.
 
 mod bundle;
 mod containers;
@@ -89,7 +90,7 @@ fn measure(options: &Options) -> Result<ExitCode> {
         Some(binary) => binary.clone(),
         None => workspace::build_release(&root)?,
     };
-    let bench = Bench::new(binary, options.runs, options.peers, options.oci_config.as_deref())?;
+    let bench = Bench::new(binary, options.runs, options.peers)?;
     let mut rows = Vec::new();
     let mut failed = Vec::new();
     let mut deferred = Vec::new();
@@ -154,8 +155,6 @@ struct Options {
     peers: Peers,
     /// Measured in place of the release build.
     binary: Option<PathBuf>,
-    /// The configuration of crun's bundle, in place of the one in [`bundle`].
-    oci_config: Option<PathBuf>,
 }
 
 impl Options {
@@ -166,7 +165,6 @@ impl Options {
             runs: 100,
             peers: Peers { crun: true, podman: true, docker: true },
             binary: None,
-            oci_config: None,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -182,7 +180,6 @@ impl Options {
                 }
                 "--peers" => options.peers = Peers::parse(value()?)?,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
-                "--oci-config" => options.oci_config = Some(PathBuf::from(value()?)),
                 name if CASES.iter().any(|case| case.name == name) => options.cases.push(name.to_owned()),
                 other => {
                     return Err(Failure::new(format!(
@@ -212,7 +209,6 @@ mod tests {
             runs: 7,
             peers: Peers { crun: true, podman: false, docker: false },
             binary: Some("/bin/x".into()),
-            oci_config: None,
         };
         assert_eq!(parse("run-true --runs 7 --peers crun --binary /bin/x load"), Ok(expected));
         assert_eq!(parse("--list").map(|options| options.action), Ok(Action::List));

@@ -28,9 +28,9 @@ pub(super) struct Cli {
 }
 
 impl Cli {
-    pub(super) fn corten(binary: &Path, dir: &Path) -> Self {
+    pub(super) fn corten(binary: &Path, dir: &Path, run: &Path) -> Self {
         let root = dir.join("root");
-        let env = vec![("CORTEN_ROOT", root.clone()), ("CORTEN_RUN_ROOT", dir.join("run"))];
+        let env = vec![("CORTEN_ROOT", root.clone()), ("CORTEN_RUN_ROOT", run.to_path_buf())];
         Self {
             name: "corten",
             program: binary.to_path_buf(),
@@ -42,14 +42,14 @@ impl Cli {
         }
     }
 
-    pub(super) fn podman(dir: &Path) -> Self {
+    pub(super) fn podman(dir: &Path, run: &Path) -> Self {
         let root = dir.join("root");
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut global =
-            vec!["--root".to_owned(), path(&root), "--runroot".to_owned(), path(&dir.join("run"))];
+            vec!["--root".to_owned(), path(&root), "--runroot".to_owned(), path(&run.join("podman"))];
         let fixed = [
             "--tmpdir",
-            &path(&dir.join("tmp")),
+            &path(&run.join("podman-tmp")),
             "--cgroup-manager",
             "cgroupfs",
             "--events-backend",
@@ -160,15 +160,15 @@ pub(super) struct Crun {
 }
 
 impl Crun {
-    /// Makes a bundle that runs `true` and one that sleeps, both with `config`.
-    pub(super) fn new(dir: &Path, tar: &Path, config: &Value) -> Result<Self> {
+    /// Makes a bundle that runs `true` and one that sleeps, both with `config`; crun keeps its state in `state`.
+    pub(super) fn new(dir: &Path, state: &Path, tar: &Path, config: &Value) -> Result<Self> {
         let quick = bundle::create(&dir.join("quick"), tar, &bundle::with_args(config.clone(), &["true"]))?;
         let sleeping = bundle::create(
             &dir.join("sleeping"),
             tar,
             &bundle::with_args(config.clone(), &["sleep", "1000000"]),
         )?;
-        Ok(Self { root: dir.join("state"), quick, sleeping })
+        Ok(Self { root: state.to_path_buf(), quick, sleeping })
     }
 
     fn cmd(&self) -> Cmd {

@@ -9,6 +9,7 @@ use super::peers::{Cli, Crun, Hugetlb};
 use crate::failure::{Failure, Result};
 use crate::rootfs::Busybox;
 use crate::scratch::Scratch;
+use crate::shell::Cmd;
 
 pub(super) const IMAGE: &str = "bench/busybox";
 
@@ -49,40 +50,66 @@ pub(super) struct Bench {
     pub(super) docker: Option<Cli>,
     pub(super) crun: Option<Crun>,
     _docker: Option<Docker>,
+    pub(super) runs_on: Tmpfs,
     pub(super) scratch: Scratch,
     _hugetlb: Hugetlb,
 }
 
+/// A tmpfs that goes with its owner.
+pub(super) struct Tmpfs {
+    pub(super) path: PathBuf,
+}
+
+impl Tmpfs {
+    fn mount(path: &Path) -> Result<Self> {
+        Cmd::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(path).read()?;
+        Ok(Self { path: path.to_path_buf() })
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        if let Err(failure) = Cmd::new("umount").arg("-l").arg(&self.path).read() {
+            eprintln!("xtask: {failure}");
+        }
+    }
+}
+
 impl Bench {
-    pub(super) fn new(binary: PathBuf, runs: usize, peers: Peers, oci_config: Option<&Path>) -> Result<Self> {
+    pub(super) fn new(binary: PathBuf, runs: usize, peers: Peers) -> Result<Self> {
         let hugetlb = Hugetlb::mounted()?;
         let scratch = Scratch::new("bench")?;
         let busybox = Busybox::of_host()?;
         let tar = scratch.path().join("busybox.tar");
         fs::write(&tar, busybox.tar(&[])?).map_err(|error| Failure::io("write", &tar, &error))?;
-        let config = match oci_config {
-            Some(path) => bundle::from_file(path)?,
-            None => bundle::default_config(None),
-        };
-        let crun = if peers.crun { Some(Crun::new(&scratch.dir("crun")?, &tar, &config)?) } else { None };
-        let podman = if peers.podman { Some(Cli::podman(&scratch.dir("podman")?)) } else { None };
-        let daemon = if peers.docker { Some(Docker::start(&scratch.dir("docker")?)?) } else { None };
+        // Volatile state is on a tmpfs, as /run is on users' machines: for everybody.
+        let runs_on = Tmpfs::mount(&scratch.dir("run")?)?;
+        let podman =
+            if peers.podman { Some(Cli::podman(&scratch.dir("podman")?, &runs_on.path)) } else { None };
+        let daemon =
+            if peers.docker { Some(Docker::start(&scratch.dir("docker")?, &runs_on.path)?) } else { None };
         let docker =
             daemon.as_ref().map(|daemon| Cli::docker(&daemon.socket, &scratch.path().join("docker")));
-        let corten = Cli::corten(&binary, &scratch.dir("corten")?);
-        let bench = Self {
+        let corten = Cli::corten(&binary, &scratch.dir("corten")?, &runs_on.path.join("corten"));
+        let mut bench = Self {
             runs,
             binary,
             busybox,
             corten,
             podman,
             docker,
-            crun,
+            crun: None,
             _docker: daemon,
+            runs_on,
             scratch,
             _hugetlb: hugetlb,
         };
         bench.import(&tar, IMAGE)?;
+        if peers.crun {
+            let config = bundle::config_of(&bench.corten, IMAGE)?;
+            let state = bench.runs_on.path.join("crun");
+            bench.crun = Some(Crun::new(&bench.scratch.dir("crun")?, &state, &tar, &config)?);
+        }
         Ok(bench)
     }
 

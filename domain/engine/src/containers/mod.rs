@@ -30,6 +30,7 @@ use corten_sys::{Errno, SysError, fs, socket};
 pub use create::{create, create_as};
 pub use exec::{ExecOptions, ExecProcess, exec};
 pub use lookup::{find, list, load};
+pub use oci_spec::oci_config;
 pub use record::ContainerRecord;
 pub use remove::{RemoveOptions, remove};
 pub use spec::ContainerSpec;

@@ -8,6 +8,7 @@ mod default;
 mod emit;
 mod json;
 mod profile;
+mod spec;
 mod tables_aarch64;
 mod tables_arm;
 mod tables_i386;
@@ -21,6 +22,8 @@ pub use compile::{Program, compile};
 pub use default::docker_default;
 pub use json::parse;
 pub use profile::{Abi, Action, Arch, Architectures, Condition, Filter, Operator, Profile, Rule};
+
+pub use spec::to_spec;
 
 /// A profile that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

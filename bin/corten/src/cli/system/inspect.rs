@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use corten_engine::containers;
 use corten_engine::{Engine, ErrorKind};
 use serde_json::Value;
 
@@ -28,6 +29,9 @@ struct InspectArgs {
     /// Only inspect objects of the given type
     #[arg(long, value_name = "string")]
     r#type: Option<String>,
+    /// Show a container as something else: "oci", the config.json of an OCI runtime
+    #[arg(long = "as", value_name = "string")]
+    form: Option<String>,
     #[arg(hide = true)]
     words: Vec<String>,
 }
@@ -45,6 +49,12 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     let mut size_ignored = false;
     let engine = context.engine()?;
+    if let Some(form) = &args.form {
+        if form != "oci" {
+            return Err(CliError::bare(format!("unknown form: \"{form}\": must be \"oci\""), 1));
+        }
+        return show_as_oci(context, &engine, &args);
+    }
     let result = show(context, args.format.as_deref(), &args.words, |name| {
         let wanted = |kind| only.is_none_or(|only| only == kind);
         if wanted("container")
@@ -75,6 +85,17 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         context.ui.note("WARNING: --size ignored for images and volumes");
     }
     result
+}
+
+/// One document a container, not a list: each is a file of its own.
+fn show_as_oci(context: &mut Context, engine: &Engine, args: &InspectArgs) -> Result<u8, CliError> {
+    for name in &args.words {
+        let config = containers::oci_config(engine, &containers::find(engine, name)?)?;
+        let text = serde_json::to_string_pretty(&config)
+            .map_err(|error| CliError::bare(format!("encode config.json of {name}: {error}"), 1))?;
+        context.ui.line(text);
+    }
+    Ok(0)
 }
 
 /// Takes an object that is not there, or whose name is none of its kind's, for "look further".

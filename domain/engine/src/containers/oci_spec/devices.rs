@@ -16,6 +16,11 @@ use crate::containers::spec::DeviceSpec;
 const DEFAULT: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
+/// Says whether a path is one of every container's nodes.
+pub(super) fn is_default(path: &str) -> bool {
+    path.strip_prefix("/dev/").is_some_and(|name| DEFAULT.iter().any(|(default, ..)| *default == name))
+}
+
 /// The nodes to make with mknod, for a container with the host's ids.
 pub(super) fn to_make(record: &ContainerRecord) -> Result<Vec<Device>, Error> {
     let mut devices: Vec<Device> = DEFAULT

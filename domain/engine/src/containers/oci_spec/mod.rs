@@ -1,6 +1,7 @@
 //! From a container's record to a runtime-spec configuration: pure, but for the files it names.
 
 pub(crate) mod devices;
+mod export;
 pub(crate) mod files;
 pub(crate) mod linux;
 pub(crate) mod mounts;
@@ -10,6 +11,7 @@ use corten_runtime::capabilities::{self, CapSet};
 use corten_runtime::plan::IdRange;
 use corten_spec::runtime::{Capabilities, Linux, Process, Rlimit, Root, Spec, VERSION};
 
+pub use export::oci_config;
 pub(crate) use linux::{masked_paths, readonly_paths};
 
 use super::record::ContainerRecord;
@@ -47,6 +49,9 @@ pub(crate) fn generate(
             masked_paths: linux::masked_paths(spec),
             readonly_paths: linux::readonly_paths(spec),
             rootfs_propagation: String::new(),
+            // The cgroup and the filter are made from the record itself.
+            resources: None,
+            seccomp: None,
         },
     })
 }

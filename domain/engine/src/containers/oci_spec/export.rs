@@ -1,0 +1,86 @@
+//! The configuration that another OCI runtime would be given for a container (runtime-spec, `config.json`).
+
+use corten_runtime::cgroups::Resources as Limits;
+use corten_runtime::cgroups::resources::DeviceKind;
+use corten_runtime::plan::IdRange;
+use corten_runtime::seccomp::{self, Arch};
+use corten_spec::runtime::{Cpu, DeviceAccess, Memory, Pids, Resources, Seccomp as Filter, Spec};
+
+use super::super::spec::Seccomp;
+use super::{ContainerRecord, bounding_set, devices, generate, resources};
+use crate::host::HostFacts;
+use crate::id_range;
+use crate::{Engine, Error};
+
+/// Generates the configuration with its limits and its system call policy. The root file system is named `rootfs`;
+/// a container that does not run is shown with the first range of ids there is.
+pub fn oci_config(engine: &Engine, record: &ContainerRecord) -> Result<Spec, Error> {
+    let facts = engine.facts()?;
+    let ids = match record.spec.host_ids() {
+        Some(_) => None,
+        None => Some(ids_of(engine, record)?),
+    };
+    let mut spec = generate(engine, record, facts, ids)?;
+    // What the specification has every runtime provide by itself, and words that only corten has.
+    spec.mounts.retain(|mount| !devices::is_default(&mount.destination));
+    for mount in &mut spec.mounts {
+        mount.options.retain(|option| option != "noidmap" && !option.starts_with("X-corten."));
+    }
+    spec.linux.resources = Some(limits(&resources::of(record)?));
+    spec.linux.seccomp = policy(record, facts)?;
+    Ok(spec)
+}
+
+fn ids_of(engine: &Engine, record: &ContainerRecord) -> Result<IdRange, Error> {
+    let current = super::super::state::read(engine, record)?;
+    match current.run.filter(|_| current.status == super::super::Status::Running) {
+        Some(run) => super::super::start::read_id_range(run.init.pid),
+        None => Ok(id_range::example(record.highest_id)),
+    }
+}
+
+fn policy(record: &ContainerRecord, facts: &HostFacts) -> Result<Option<Filter>, Error> {
+    let profile = match &record.spec.security.seccomp {
+        Seccomp::Unconfined => None,
+        Seccomp::Builtin if record.spec.privileged => None,
+        Seccomp::Builtin => Some(seccomp::docker_default()),
+        Seccomp::Custom(text) => {
+            seccomp::parse(text.as_bytes()).map_err(|error| Error::invalid(error.to_string()))?
+        }
+    };
+    let caps = bounding_set(&record.spec)?;
+    Ok(profile.map(|profile| seccomp::to_spec(&profile, caps, Arch::NATIVE, facts.kernel)))
+}
+
+fn limits(limits: &Limits) -> Resources {
+    let (quota, period) = limits.cpu.bandwidth();
+    let every = DeviceAccess { allow: false, access: "rwm".to_owned(), ..DeviceAccess::default() };
+    let rules = limits.devices.iter().flatten().map(|rule| DeviceAccess {
+        allow: rule.allow,
+        kind: if rule.kind == DeviceKind::All { String::new() } else { rule.kind.letter().to_string() },
+        major: rule.major.map(i64::from),
+        minor: rule.minor.map(i64::from),
+        access: rule.access.letters().to_owned(),
+    });
+    Resources {
+        devices: if limits.devices.is_some() {
+            [every].into_iter().chain(rules).collect()
+        } else {
+            Vec::new()
+        },
+        memory: Memory {
+            limit: limits.memory.limit,
+            reservation: limits.memory.reservation,
+            swap: limits.memory.swap,
+            swappiness: limits.memory.swappiness,
+        },
+        cpu: Cpu {
+            shares: limits.cpu.shares,
+            quota,
+            period,
+            cpus: limits.cpu.cpus.clone().unwrap_or_default(),
+            mems: limits.cpu.mems.clone().unwrap_or_default(),
+        },
+        pids: limits.pids.map(|limit| Pids { limit }),
+    }
+}
