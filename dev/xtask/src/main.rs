@@ -11,7 +11,9 @@
 mod bench;
 mod demo;
 mod deny;
+mod docker;
 mod elf;
+mod engines;
 mod failure;
 mod guest;
 mod prerequisites;
