@@ -242,6 +242,10 @@ fn default_verdicts() {
         assert_eq!(plain("socket", 16), ALLOW);
         assert_eq!(plain("socket", 38), EPERM, "AF_ALG");
         assert_eq!(plain("socket", 40), EPERM, "AF_VSOCK");
+        // The kernel looks at the lower half only (socket(2): int).
+        for family in [2, 38, 40] {
+            assert_eq!(plain("socket", 1 << 32 | family), EPERM, "{family}");
+        }
         assert_eq!(plain("personality", 0), ALLOW);
         assert_eq!(plain("personality", 0x004_0000), EPERM, "ADDR_NO_RANDOMIZE");
         let admin = caps(&["SYS_ADMIN"]);
