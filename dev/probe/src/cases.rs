@@ -19,7 +19,7 @@ const LAST: u32 = 600;
 /// Where nobody has put a system call yet.
 const BEYOND: [u32; 5] = [1000, 4095, 100_000, 0x3fff_fffe, 0x3fff_ffff];
 
-/// AF_UNSPEC to beyond AF_MCTP (45); then what only half of an argument would let through.
+/// AF_UNSPEC to beyond AF_MCTP (45).
 const FAMILIES: u64 = 64;
 
 /// PER_LINUX, PER_LINUX32, both with UNAME26, the question, then ones that are in no list: ADDR_NO_RANDOMIZE,
@@ -94,8 +94,8 @@ pub(crate) fn all() -> Vec<Case> {
             let call = Call { interface: judged.interface, number, arguments };
             cases.push(Case { call, variant: format!("{name}={first:#x}") });
         };
-        // A stream socket of protocol 0 in each family, once more with a bit that is no part of an int.
-        for family in (0..FAMILIES).chain([1 << 32, (1 << 32) | 38, (1 << 32) | 40]) {
+        // A stream socket of protocol 0 in each family, and some with a bit that is no part of an int.
+        for family in (0..FAMILIES).chain([1 << 32, 1 << 32 | 2, 1 << 32 | 38, 1 << 32 | 40]) {
             vary(judged.socket, "family", family, 1);
         }
         for persona in PERSONALITIES {
