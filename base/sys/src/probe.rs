@@ -28,7 +28,7 @@ pub struct Call {
     pub interface: Interface,
     /// Without the bit that marks x32.
     pub number: u32,
-    /// The sixth argument is not the caller's: it carries [`MARK`], or all ones.
+    /// The sixth argument is not the caller's: it carries the mark of a call that is only asked about, or all ones.
     pub arguments: [u64; 5],
 }
 
