@@ -13,6 +13,8 @@ pub mod fs;
 pub mod memory;
 pub mod mount;
 pub mod network;
+#[cfg(target_arch = "x86_64")]
+pub mod probe;
 pub mod process;
 pub mod pty;
 pub mod rlimit;

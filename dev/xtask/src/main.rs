@@ -11,12 +11,15 @@
 mod bench;
 mod demo;
 mod deny;
+mod docker;
 mod elf;
+mod engines;
 mod failure;
 mod guest;
 mod prerequisites;
 mod rootfs;
 mod scratch;
+mod seccomp;
 mod shell;
 mod test;
 mod tidy;
@@ -36,6 +39,8 @@ usage: cargo xtask VERB
   tidy                   layers, closures, headers, file lengths, the unsafe fence, lock size
   deny                   licences, banned crates and sources of the dependencies (deny.toml)
   bench [CASE…]          corten beside its peers (--list, --install, --runs N, --peers a,b)
+  seccomp                every system call under docker and under corten, each difference and its reason
+                         (--profile FILE: docker with that profile; --binary FILE: that corten)
   guest [-- COMMAND]     run COMMAND in a QEMU guest with Debian's 6.1 kernel and cgroup v2 (--timeout SECONDS)";
 
 fn main() -> ExitCode {
@@ -60,6 +65,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "tidy" => tidy::run(rest).map(|()| ExitCode::SUCCESS),
         "deny" => deny::run(rest).map(|()| ExitCode::SUCCESS),
         "bench" => bench::run(rest),
+        "seccomp" => seccomp::run(rest).map(|()| ExitCode::SUCCESS),
         "guest" => guest::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -37,6 +37,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("tests", tests),
     ("release", release),
     ("e2e", end_to_end),
+    ("seccomp", |_| passed(crate::seccomp::run(&[]))),
     ("guest", in_guest),
     ("docs", docs),
 ];

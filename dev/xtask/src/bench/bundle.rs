@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::peers::Cli;
+use crate::engines::Cli;
 use crate::failure::{Failure, Result};
 use crate::shell::Cmd;
 

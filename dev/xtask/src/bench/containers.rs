@@ -4,10 +4,10 @@ use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use super::images;
-use super::peers::{Cli, Container};
 use super::samples::{self, Entrant, Measured, interleave, time};
 use super::setup::{Bench, IMAGE};
 use super::table::{self, Bound, Row, Unit};
+use crate::engines::{Cli, Container};
 use crate::failure::{Failure, Result};
 use crate::shell::{self, Cmd};
 

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::peers::{Cli, Container};
 use super::samples::{Entrant, interleave, milliseconds};
 use super::setup::Bench;
 use super::table::{self, Bound, Row};
+use crate::engines::{Cli, Container};
 use crate::failure::{Failure, Result};
 use crate::prerequisites::{self, Installer};
 use crate::rootfs;

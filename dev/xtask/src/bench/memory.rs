@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::peers::Cli;
 use super::samples::Samples;
 use super::setup::{Bench, IMAGE};
 use super::table::{Bound, Row, Unit};
+use crate::engines::Cli;
 use crate::failure::{Failure, Result};
 
 const CONTAINERS: u32 = 20;

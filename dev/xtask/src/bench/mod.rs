@@ -6,7 +6,6 @@
 
 mod bundle;
 mod containers;
-mod daemon;
 mod images;
 mod memory;
 mod peers;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::bundle;
-use super::daemon::Docker;
-use super::peers::{Cli, Crun, Hugetlb};
+use super::peers::{Crun, Hugetlb};
+use crate::docker::Docker;
+use crate::engines::Cli;
 use crate::failure::{Failure, Result};
 use crate::rootfs::Busybox;
 use crate::scratch::Scratch;

@@ -57,6 +57,7 @@ const RULES: &[Rule] = &[
     rule("corten", "bin/corten", Layer::Bin, Reach::Below),
     rule("corten-testkit", "dev/testkit", Layer::Dev, Reach::BaseAnd(&[])),
     rule("corten-e2e", "dev/e2e", Layer::Dev, Reach::BaseAnd(&["corten-testkit"])),
+    rule("corten-probe", "dev/probe", Layer::Dev, Reach::BaseAnd(&[])),
     rule("xtask", "dev/xtask", Layer::Dev, Reach::Nothing),
 ];
 
@@ -173,6 +174,7 @@ mod tests {
         check("corten", "corten-unheard-of");
         check("xtask", "corten-sys");
         check("corten-testkit", "corten-engine");
+        check("corten-probe", "corten-runtime");
     }
 
     #[test]

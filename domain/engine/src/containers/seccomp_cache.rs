@@ -33,8 +33,8 @@ pub(crate) fn program(
 
 fn builtin(engine: &Engine, caps: CapSet, facts: &HostFacts) -> Result<Vec<u8>, Error> {
     let (major, minor) = facts.kernel;
-    let version = env!("CARGO_PKG_VERSION");
-    let path = engine.run().join(format!("seccomp-{version}-{:x}-{major}.{minor}", caps.bits()));
+    let policy = seccomp::FINGERPRINT;
+    let path = engine.run().join(format!("seccomp-{policy:016x}-{:x}-{major}.{minor}", caps.bits()));
     if let Some(bytes) = fs::read_if_exists(&path)? {
         return Ok(bytes);
     }

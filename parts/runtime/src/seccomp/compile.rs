@@ -4,6 +4,7 @@
 //! system call sees eight or so. Loading gets cheaper with every instruction that is not there.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::emit::{
     ARCHITECTURE, Emitter, Half, JUMP_EQUAL, JUMP_GREATER_OR_EQUAL, LOAD, NUMBER, SUBTRACT, Target,
@@ -22,6 +23,9 @@ const X32_BIT: u32 = 0x4000_0000;
 
 /// The first number whose meaning differs between x32 and x86_64.
 const X32_OWN: u32 = 512;
+
+/// From here on are the private calls of arm, which are as old as the lowest numbers.
+const ARM_PRIVATE: u32 = 0xf_0000;
 
 /// A compiled filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +108,8 @@ struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    /// What a number gets that the table has no name for: a program must see it as an old kernel would show it.
+    /// What a number gets that the policy cannot mean, for lack of a name or because it is newer than all that the
+    /// policy names: a program must see it as an old kernel would show it, and fall back.
     fn unknown(&self) -> Action {
         if self.default.permits() { self.default } else { Action::Errno(ENOSYS) }
     }
@@ -158,6 +163,13 @@ impl Policy<'_> {
     }
 }
 
+/// The numbers that are newer than all that the policy names; runc draws its line there as well.
+fn newer(policy: &Policy<'_>, abi: Abi) -> Range<u32> {
+    let numbers = table(abi).iter().filter(|(number, _)| *number < ARM_PRIVATE);
+    let named = numbers.filter(|(_, name)| policy.rules.contains_key(name));
+    named.map(|(number, _)| *number).max().map_or(0..0, |last| last + 1..ARM_PRIVATE)
+}
+
 /// Groups an interface's numbers into runs of one verdict: (first number, verdict), from 0 to the last.
 fn runs(policy: &Policy<'_>, abi: Abi) -> Vec<(u32, Verdict)> {
     let unknown = Verdict::Always(policy.unknown());
@@ -167,9 +179,13 @@ fn runs(policy: &Policy<'_>, abi: Abi) -> Vec<(u32, Verdict)> {
             runs.push((first, verdict));
         }
     };
+    let newer = newer(policy, abi);
     let mut next = 0;
     for entries in table(abi).chunk_by(|a, b| a.0 == b.0) {
         let number = entries[0].0;
+        if newer.contains(&number) {
+            continue;
+        }
         if number > next {
             push(next, unknown.clone());
         }

@@ -484,8 +484,9 @@ const BY_CAPABILITY: &[(&str, &[&str])] = &[
 ];
 
 /// The socket families that may be made, first to last (linux/socket.h): all but AF_ALG (38), the kernel's crypto
-/// code, and AF_VSOCK (40), which no namespace confines.
-const FAMILIES: &[(u64, u64)] = &[(0, 37), (39, 39), (41, u64::MAX)];
+/// code, and AF_VSOCK (40), which no namespace confines. The kernel takes the lower half of the argument for the
+/// family, so that 2^32 + 38 is AF_ALG as well: beyond the lower half nothing is allowed.
+const FAMILIES: &[(u64, u64)] = &[(0, 37), (39, 39), (41, 0xffff_ffff)];
 
 /// The execution domains `personality` may set: PER_LINUX, PER_LINUX32, each with UNAME26; all ones only asks.
 const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];

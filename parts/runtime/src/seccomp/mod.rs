@@ -6,6 +6,7 @@
 mod compile;
 mod default;
 mod emit;
+mod fingerprint;
 mod json;
 mod profile;
 mod spec;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use compile::{Program, compile};
 pub use default::docker_default;
+pub use fingerprint::FINGERPRINT;
 pub use json::parse;
 pub use profile::{Abi, Action, Arch, Architectures, Condition, Filter, Operator, Profile, Rule};
 

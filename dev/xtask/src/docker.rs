@@ -16,8 +16,8 @@ const STOP: Duration = Duration::from_secs(30);
 
 /// Both daemons; stopped, dockerd first, when dropped.
 #[derive(Debug)]
-pub(super) struct Docker {
-    pub(super) socket: PathBuf,
+pub(crate) struct Docker {
+    pub(crate) socket: PathBuf,
     /// For their `Drop`, in this order.
     _dockerd: Daemon,
     _containerd: Daemon,
@@ -25,7 +25,7 @@ pub(super) struct Docker {
 
 impl Docker {
     /// Roots below `dir`, volatile state below `run`.
-    pub(super) fn start(dir: &Path, run: &Path) -> Result<Self> {
+    pub(crate) fn start(dir: &Path, run: &Path) -> Result<Self> {
         let config = dir.join("containerd.toml");
         let text = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
         fs::write(&config, text).map_err(|error| Failure::io("write", &config, &error))?;
