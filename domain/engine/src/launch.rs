@@ -39,12 +39,18 @@ pub struct Keeper {
 impl Keeper {
     /// Clones the keeper off this process, which must have one thread and, for the memory's sake, no heap yet.
     pub fn spawn() -> Result<Self, SysError> {
+        Self::spawn_for(false)
+    }
+
+    /// As [`Keeper::spawn`]; `usual` says that the container will most probably have the usual namespaces, so that
+    /// its init can be cloned before anything is parsed.
+    pub fn spawn_for(usual: bool) -> Result<Self, SysError> {
         let (ours, theirs) = socket::pair()?;
         match process::clone(0, None)? {
             Cloned::Parent { .. } => Ok(Self { socket: ours, lease: None }),
             Cloned::Child => {
                 drop(ours);
-                let result = keeper::run(theirs, &EngineHooks);
+                let result = keeper::run(theirs, &EngineHooks, usual);
                 process::exit_now(i32::from(result.is_err()))
             }
         }
@@ -99,7 +105,7 @@ impl Keeper {
                 }
                 Ok((ours, theirs, Cloned::Parent { pidfd, .. })) => {
                     drop(ours);
-                    let ended = keeper::run(theirs, &EngineHooks);
+                    let ended = keeper::run(theirs, &EngineHooks, false);
                     // Where the keeper has not reaped it meanwhile.
                     let planner = process::wait(&pidfd);
                     i32::from(ended.is_err() || planner.is_err_and(|error| error.errno() != Errno::CHILD))
@@ -264,6 +270,11 @@ impl EngineLaunch {
     }
 }
 
+/// What a container gets where no flag says otherwise.
+fn usual_namespaces() -> u64 {
+    clone_flags(&containers::oci_spec::linux::namespaces(&ContainerSpec::default(), true))
+}
+
 /// Moves the keeper, and its worker, out of the caller's session.
 fn leave_the_callers_cgroup(layout: &Layout, worker: &[Pid]) {
     if let Err(error) = layout.join_supervisors(worker) {
@@ -275,6 +286,8 @@ struct EngineHooks;
 
 struct EngineLaunch {
     init: Launched,
+    /// `CLONE_NEW*` flags that it was cloned with.
+    namespaces: u64,
     /// The ids it was given before its plan came, and their slots.
     early: Option<(Option<IdRange>, Vec<PathBuf>)>,
 }
@@ -313,10 +326,29 @@ fn failure(failure: StartFailure) -> Failure {
 }
 
 impl Hooks for EngineHooks {
-    fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure> {
+    fn clone_ahead(&self) -> Option<Box<dyn Launching>> {
+        // On v2 init is born into a cgroup that does not exist yet.
+        let namespaces = usual_namespaces();
+        let init = if Layout::unified() { None } else { clone_init(namespaces, None).ok() };
+        init.map(|init| Box::new(EngineLaunch { init, namespaces, early: None }) as Box<dyn Launching>)
+    }
+
+    fn clone_early(
+        &self,
+        request: &[u8],
+        ahead: Option<Box<dyn Launching>>,
+    ) -> Result<Box<dyn Launching>, Failure> {
         let blob: EarlyBlob = serde_json::from_slice(request)
             .map_err(|error| Failure { message: format!("early clone: {error}"), code: 125 })?;
-        let mut init = clone_init(blob.namespaces, None)?;
+        let namespaces = blob.namespaces;
+        let ahead = ahead.and_then(|ahead| ahead.into_any().downcast::<EngineLaunch>().ok());
+        let mut init = match ahead {
+            Some(ahead) if ahead.namespaces == namespaces => ahead.init,
+            other => {
+                other.iter().for_each(|ahead| ahead.abandon());
+                clone_init(namespaces, None)?
+            }
+        };
         if let Err(error) = init.begin(blob.ids, &blob.prelude) {
             init.abandon();
             return Err(error.into());
@@ -324,7 +356,7 @@ impl Hooks for EngineHooks {
         if !blob.attached {
             leave_the_callers_cgroup(&blob.layout, &[]);
         }
-        Ok(Box::new(EngineLaunch { init, early: Some((blob.ids, blob.claims)) }))
+        Ok(Box::new(EngineLaunch { init, namespaces, early: Some((blob.ids, blob.claims)) }))
     }
 
     fn launch(
@@ -353,7 +385,7 @@ impl Hooks for EngineHooks {
             // While init works, and before the worker is cloned.
             leave_the_callers_cgroup(cgroup.layout(), &[]);
         }
-        Ok(Box::new(EngineLaunch { init, early: None }))
+        Ok(Box::new(EngineLaunch { init, namespaces: blob.plan.namespaces, early: None }))
     }
 
     fn leave_caller(&self, order: &Order, worker: Pid) {

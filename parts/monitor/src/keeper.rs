@@ -87,8 +87,14 @@ impl Launching for Adopted {
 
 /// What the keeper leaves to the engine, which knows the runtime and the store.
 pub trait Hooks {
-    /// Clones an init that waits for its plan, as the engine's first word asks for it; opaque here.
-    fn clone_early(&self, request: &[u8]) -> Result<Box<dyn Launching>, Failure>;
+    /// Clones an init such as most containers want, before anybody has asked; `None` where that makes no sense.
+    fn clone_ahead(&self) -> Option<Box<dyn Launching>>;
+    /// Takes that init, or clones another one, and lets it begin as the engine's first word asks for; opaque here.
+    fn clone_early(
+        &self,
+        request: &[u8],
+        ahead: Option<Box<dyn Launching>>,
+    ) -> Result<Box<dyn Launching>, Failure>;
     /// Clones init, or goes on with the one cloned early. `stdio` is the payload's side, `fds` what came with the order.
     fn launch(
         &self,
@@ -177,11 +183,12 @@ pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) ->
 
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
 ///
-/// Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
+/// `ahead`: the command most probably wants an init of the usual kind. Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
 /// to do: no order came, or the container has ended and is cleaned up.
-pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
+pub fn run(parent: UnixStream, hooks: &dyn Hooks, ahead: bool) -> Result<(), SysError> {
     arena::close();
     leave_the_caller(&parent)?;
+    let mut ahead = if ahead { hooks.clone_ahead() } else { None };
     let mut early: Option<Box<dyn Launching>> = None;
     let mut idle = None;
     let (order, fds) = loop {
@@ -189,7 +196,7 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
         let word = message.as_ref().and_then(|message| message.bytes.split_first());
         match word {
             Some((&EARLY, request)) => {
-                early = hooks.clone_early(request).ok();
+                early = hooks.clone_early(request, ahead.take()).ok();
                 idle = Idle::spawn().ok();
             }
             Some((&ORDER, order)) => match Order::decode(order) {
@@ -198,13 +205,13 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks) -> Result<(), SysError> {
             },
             _ => {
                 // The command gave up: what it had already asked for goes with it.
-                if let Some(early) = early {
-                    early.abandon();
-                }
+                ahead.iter().chain(&early).for_each(|init| init.abandon());
                 return Ok(());
             }
         }
     };
+    // The order came without the first word: it is for another kind of init.
+    ahead.iter().for_each(|init| init.abandon());
     title::replace(&format!("corten keeper {}", order.id));
     process::become_subreaper()?;
     let with_caller = early.is_some() && order.client;

@@ -191,8 +191,11 @@ pub(crate) fn main() -> ExitCode {
     let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
     // Before the first allocation of any size: what the keeper inherits, it keeps.
     show_warnings();
-    let keeper =
-        if command.starts && rustix::process::geteuid().is_root() { Keeper::spawn().ok() } else { None };
+    let keeper = if command.starts && rustix::process::geteuid().is_root() {
+        Keeper::spawn_for(command.names == ["run"] && asks_for_usual_namespaces(&arguments)).ok()
+    } else {
+        None
+    };
     let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
@@ -241,6 +244,21 @@ fn take_global_flags(arguments: &mut Vec<OsString>) -> Result<GlobalFlags, Strin
         };
     }
     Ok(flags)
+}
+
+/// Flags of `run` that change which namespaces a container gets.
+const NAMESPACE_FLAGS: &[&str] =
+    &["--network", "--net", "--userns", "--privileged", "--pid", "--ipc", "--uts", "--cgroupns"];
+
+/// A guess, from the words as they are: a wrong one costs time, nothing else. `--network none` is what there is anyway.
+fn asks_for_usual_namespaces(arguments: &[OsString]) -> bool {
+    arguments.iter().enumerate().all(|(index, argument)| {
+        let text = argument.to_string_lossy();
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        let none = value == "none" || arguments.get(index + 1).is_some_and(|next| next == "none");
+        let harmless = matches!(name, "--network" | "--net") && none;
+        text != "--help" && (harmless || !NAMESPACE_FLAGS.contains(&name))
+    })
 }
 
 fn usage_error(text: &str) -> ExitCode {

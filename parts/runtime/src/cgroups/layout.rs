@@ -187,6 +187,11 @@ impl Layout {
         }
     }
 
+    /// Says whether the machine's one hierarchy is v2, without looking further.
+    pub fn unified() -> bool {
+        fs::exists("/sys/fs/cgroup/cgroup.controllers")
+    }
+
     /// Says whether this is cgroup v2.
     pub fn is_v2(&self) -> bool {
         matches!(self, Self::V2(_))
