@@ -186,6 +186,41 @@ pub fn pivot_to_current_directory() -> Result<(), SysError> {
     rustix::process::chdir("/").on("chdir", "/")
 }
 
+/// Says whether this mount namespace has at least `count` mounts, without counting on.
+pub fn are_many(count: usize) -> bool {
+    // listmount(2), Linux 6.8: ids into a buffer that is full when there are enough.
+    let mut ids = vec![0_u64; count];
+    let request = MountIdRequest { size: 24, spare: 0, mnt_id: u64::MAX, param: 0 };
+    // SAFETY: `request` is a live mnt_id_req of version 0 and `ids` has room for `count` ids; the kernel writes only there.
+    let found = unsafe { libc::syscall(SYS_LISTMOUNT, &raw const request, ids.as_mut_ptr(), ids.len(), 0) };
+    if let Ok(found) = usize::try_from(found) {
+        return found >= count;
+    }
+    // A line is 80 bytes and more: what does not fit in here is many.
+    let mut buffer = vec![0; count * 80];
+    let Ok(file) = crate::fs::open("/proc/self/mountinfo") else { return false };
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(&file, rest) {
+            Ok(0) | Err(_) => return false,
+            Ok(length) => filled += length,
+        }
+    }
+    true
+}
+
+/// The number of listmount(2), the same for all architectures.
+const SYS_LISTMOUNT: libc::c_long = 458;
+
+/// `struct mnt_id_req` of linux/mount.h, version 0; the id of all ones is the root (`LSMT_ROOT`).
+#[repr(C)]
+struct MountIdRequest {
+    size: u32,
+    spare: u32,
+    mnt_id: u64,
+    param: u64,
+}
+
 /// Detaches the mount at `path`.
 pub fn unmount(path: impl AsRef<Path>) -> Result<(), SysError> {
     rustix::mount::unmount(path.as_ref(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).on("umount", path)

@@ -108,7 +108,8 @@ fn mounts(base: &Path) -> Vec<String> {
     // With its slash: the first sandbox is no prefix of the tenth.
     let base = format!("{}/", base.display());
     let text = String::from_utf8_lossy(&text).into_owned();
-    text.lines().filter(|line| line.contains(&base)).map(|line| format!("mount: {line}")).collect()
+    let is_left = |line: &&str| line.contains(&base) && !line.contains("/template ");
+    text.lines().filter(is_left).map(|line| format!("mount: {line}")).collect()
 }
 
 /// Directories named by one of the ids, in every hierarchy.

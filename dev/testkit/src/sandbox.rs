@@ -144,6 +144,14 @@ impl Sandbox {
         })
     }
 
+    /// The mount namespace that corten pins in its run root on a host with many mounts: it is there to stay.
+    fn drop_template(&self) {
+        for boot in fs::list(&self.run_root).unwrap_or_default() {
+            // Where there is none, nothing is mounted.
+            corten_sys::mount::unmount(self.run_root.join(boot).join("template")).unwrap_or_default();
+        }
+    }
+
     fn sweep(&self) {
         let names = fs::list(self.root.join("containers/names")).unwrap_or_default();
         if !names.is_empty() {
@@ -171,6 +179,7 @@ impl Drop for Sandbox {
             crate::leftovers::settle(&left);
             crate::leftovers::settle(&self.leftovers());
         }
+        self.drop_template();
         // A keeper may still be emptying the trash in there: what it removes first is looked for again.
         let removed = (0..100).any(|_| fs::remove_dir_all(&self.base).is_ok());
         assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));

@@ -71,23 +71,41 @@ pub fn encode_init(plan: &crate::plan::InitPlan, seccomp: &[u8]) -> Vec<u8> {
 
 /// Clones init and hands it everything; it then works by itself. On failure nothing is left running.
 ///
-/// `early` is an init that [`clone_init`] made with the same namespaces while the plan was being made.
+/// `early` is an init that [`clone_init`] made with the same namespaces while the plan was being made. `template` is
+/// the mount namespace to begin with ([`crate::template`]).
 pub fn launch(
     plan: &LaunchPlan,
     inheritance: Inheritance<'_>,
     early: Option<Launched>,
+    template: Option<OwnedFd>,
 ) -> Result<Launched, StartFailure> {
     let launched = match early {
         Some(early) => early,
-        None if plan.join.is_empty() => clone_init(plan.namespaces, inheritance.cgroup)?,
-        None => clone_by_proxy(plan, inheritance.cgroup)?,
+        None if plan.join.is_empty() => clone_init(plan.namespaces, inheritance.cgroup, template)?,
+        None => {
+            let joined = plan.join.iter().map(|&(flag, pid)| Ok((flag, open_target(pid)?)));
+            let joined = joined.collect::<Result<Vec<_>, SysError>>()?;
+            // The template first: whoever has joined a user namespace may enter no mount namespace of the host's.
+            let targets = from_template(template).into_iter().chain(joined).collect::<Vec<_>>();
+            clone_by_proxy(&targets, plan.namespaces, inheritance.cgroup)?
+        }
     };
     launched.prepare(plan, &inheritance).inspect_err(|_| launched.abandon())?;
     Ok(launched)
 }
 
-/// Clones an init that waits for its plan.
-pub fn clone_init(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Launched, SysError> {
+/// Clones an init that waits for its plan, its mount namespace from `template` where there is one.
+pub fn clone_init(
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    template: Option<OwnedFd>,
+) -> Result<Launched, SysError> {
+    if let Some(target) = from_template(template)
+        && namespaces & namespace::USER != 0
+    {
+        return clone_by_proxy(&[target], namespaces, cgroup)
+            .map_err(|failure| SysError::new("clone init", failure.message, corten_sys::Errno::IO));
+    }
     let (ours, theirs) = socket::pair()?;
     // Made here: inside, the program's mount belongs to another namespace and cannot be cloned.
     let protected = if namespaces & namespace::USER == 0 { Some(exec::detached_self()?) } else { None };
@@ -103,13 +121,19 @@ pub fn clone_init(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Lau
     }
 }
 
-/// Clones init from a process that has first joined other containers' namespaces, as a child of this one.
-fn clone_by_proxy(plan: &LaunchPlan, cgroup: Option<BorrowedFd<'_>>) -> Result<Launched, StartFailure> {
+fn from_template(template: Option<OwnedFd>) -> Option<(u64, OwnedFd)> {
+    template.map(|template| (namespace::MOUNT, template))
+}
+
+/// Clones init from a process that has first joined other namespaces, as a child of this one.
+fn clone_by_proxy(
+    targets: &[(u64, OwnedFd)],
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Launched, StartFailure> {
     let (ours, theirs) = socket::pair()?;
-    let targets = plan.join.iter().map(|&(flag, pid)| Ok((flag, open_target(pid)?)));
-    let targets = targets.collect::<Result<Vec<_>, SysError>>()?;
     let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
-        init::proxy(&targets, plan.namespaces, cgroup, &theirs)
+        init::proxy(targets, namespaces, cgroup, &theirs)
     };
     drop(theirs);
     let reply = init::Report::receive(&ours);

@@ -10,3 +10,4 @@ pub mod init;
 pub mod launch;
 pub mod plan;
 pub mod seccomp;
+pub mod template;

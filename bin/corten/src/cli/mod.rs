@@ -191,12 +191,14 @@ pub(crate) fn main() -> ExitCode {
     let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
     // Before the first allocation of any size: what the keeper inherits, it keeps.
     show_warnings();
+    let settings = Settings::read(flags);
     let keeper = if command.starts && rustix::process::geteuid().is_root() {
-        Keeper::spawn_for(command.names == ["run"] && asks_for_usual_namespaces(&arguments)).ok()
+        let usual = command.names == ["run"] && asks_for_usual_namespaces(&arguments);
+        Keeper::spawn_for(usual.then(|| settings.engine().run_root)).ok()
     } else {
         None
     };
-    let mut context = Context { settings: Settings::read(flags), ui: Ui::new(), keeper };
+    let mut context = Context { settings, ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
         Err(error) => error.report(&mut context.ui),
