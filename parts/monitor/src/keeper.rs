@@ -233,9 +233,15 @@ impl Keeper<'_> {
         if let Some(state) = self.order.adopt.take() {
             return self.adopt(state);
         }
-        let alive = lock_alive(&self.order.run_dir)?;
-        match self.start(fds, client, early) {
-            Ok(run) => {
+        let started = match lock_alive(&self.order.run_dir) {
+            Ok(alive) => self.start(fds, client, early).map(|run| (run, alive)),
+            Err(error) => {
+                early.iter().for_each(|early| early.abandon());
+                Err(error.into())
+            }
+        };
+        match started {
+            Ok((run, alive)) => {
                 drop(lock);
                 self.serve(run, alive)
             }
@@ -386,7 +392,10 @@ impl Keeper<'_> {
             restarts: self.order.restarts,
             backoff_ms: self.order.backoff_ms,
         };
-        exits::write(&self.order.exits, &record, !self.order.volatile)?;
+        if let Err(error) = exits::write(&self.order.exits, &record, !self.order.volatile) {
+            // Whoever waits is told all the same, and nothing of the run may stay.
+            log::warn!("exit of container {}: {error}", self.order.id);
+        }
         let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
         if let Some(pause) = pause {
             // A new start must find no mount of the old one's upper directory (architecture D11).

@@ -37,12 +37,27 @@ impl Lock {
 
     /// Takes the lock at `path`, or returns `None` where somebody holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>, SysError> {
-        let file = open(path)?;
+        Self::unless_held(open(path)?, path)
+    }
+
+    fn unless_held(file: File, path: &Path) -> Result<Option<Self>, SysError> {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(SysError::at("flock", path, errno)),
         }
+    }
+
+    /// As [`Lock::exclusive`] on a directory itself: that needs no room on the disk, and goes with the directory.
+    pub fn directory(path: &Path) -> Result<Self, SysError> {
+        let file = fs::open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
+        Ok(Self { file })
+    }
+
+    /// As [`Lock::directory`], or `None` where somebody holds it.
+    pub fn try_directory(path: &Path) -> Result<Option<Self>, SysError> {
+        Self::unless_held(fs::open(path)?, path)
     }
 }
 

@@ -8,6 +8,7 @@
 mod adoption;
 mod bad_input;
 mod exec;
+mod full_disk;
 mod images;
 mod lifecycle;
 mod limits;

@@ -44,7 +44,7 @@ use crate::{Engine, Error, volumes};
 ///
 /// A directory that is gone is a container that is gone.
 pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
-    Lock::exclusive(&record.directory(engine).join("lock")).map_err(|error| match error.errno() {
+    Lock::directory(&record.directory(engine)).map_err(|error| match error.errno() {
         Errno::NOENT => Error::not_found(format!("No such container: {}", record.name)),
         _ => error.into(),
     })
@@ -52,7 +52,7 @@ pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Er
 
 /// As [`lock`], or `None` where somebody has it.
 fn try_lock(engine: &Engine, record: &ContainerRecord) -> Result<Option<Lock>, Error> {
-    Ok(Lock::try_exclusive(&record.directory(engine).join("lock"))?)
+    Ok(Lock::try_directory(&record.directory(engine))?)
 }
 
 /// Makes a container that was just created survive a power cut; a start does this by itself.

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range;
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
-use crate::{Engine, containers};
+use crate::{Engine, containers, launch};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -51,7 +51,8 @@ pub fn start(
         if options.sync_record { record.sync(engine) } else { Ok(()) }
     });
     started.inspect_err(|_| {
-        // The keeper cleans up after a failed start; where it died first, this does.
+        // The keeper cleans up after a failed start; where it died, or was done before the cgroup was made, this does.
+        launch::remove_cgroup(&prepared.order);
         id_range::release(&prepared.claims);
         fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
     })
@@ -88,6 +89,11 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
     fs::remove_file(stopping)?;
+    fill(engine, record, options).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+}
+
+/// Everything a start needs, in the run directory that is there.
+fn fill(engine: &Engine, record: &ContainerRecord, options: &StartOptions) -> Result<Prepared, Error> {
     let facts = engine.facts()?;
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
@@ -99,10 +105,8 @@ fn prepare(engine: &Engine, record: &ContainerRecord, options: &StartOptions) ->
     };
     let claims = lease.as_ref().map(|lease| lease.claims.clone()).unwrap_or_default();
     let ids = Ids { range: lease.map(|lease| lease.range).or(joined.ids), claims: claims.clone() };
-    let (order, cgroup) = build(engine, record, options, facts, &ids, joined).inspect_err(|_| {
-        id_range::release(&claims);
-        fs::remove_dir_all(&run_dir).unwrap_or_default();
-    })?;
+    let (order, cgroup) =
+        build(engine, record, options, facts, &ids, joined).inspect_err(|_| id_range::release(&claims))?;
     Ok(Prepared { order, cgroup, claims })
 }
 
@@ -188,7 +192,7 @@ fn build(
         resources: oci_spec::resources::of(record)?,
     };
     let last = exits::read(&state::exits_path(engine, record))?;
-    let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
+    let blob = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
     let order = Order {
         client: options.client.is_some(),
         locked: true,
@@ -196,7 +200,7 @@ fn build(
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
         generation: last.map_or(1, |last| last.generation + 1),
-        launch: to_json(&launch),
+        launch: to_json(&blob),
         init: encode_init(&plan.init, &seccomp),
         clean: to_json(&clean_blob(engine, record, facts, &ids.claims)),
         ..base_order(engine, record)

@@ -17,7 +17,6 @@ use rustix::event::{PollFd, PollFlags};
 use crate::attach::Kind;
 use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
-use crate::state;
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
@@ -92,10 +91,11 @@ pub(crate) fn spawn(
     client: Option<UnixStream>,
 ) -> Result<WorkerHandle, SysError> {
     let (ours, theirs) = socket::pair()?;
+    let listener = channels.listener()?;
     match process::clone(0, None)? {
         Cloned::Parent { pid, pidfd } => Ok(WorkerHandle { pid, pidfd, control: ours }),
         Cloned::Child => {
-            let result = Worker::new(order, channels, theirs, client).and_then(Worker::serve);
+            let result = Worker::new(order, channels, listener, theirs, client).and_then(Worker::serve);
             process::exit_now(i32::from(result.is_err()))
         }
     }
@@ -125,20 +125,19 @@ impl Worker {
     fn new(
         order: &Order,
         channels: &Channels,
+        listener: UnixListener,
         control: UnixStream,
         client: Option<UnixStream>,
     ) -> Result<Self, SysError> {
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = channels.for_worker()?;
         let client = client.map(Client::new).transpose()?;
-        let mut kept = vec![control.as_fd()];
+        let mut kept = vec![control.as_fd(), listener.as_fd()];
         kept.extend(outputs.iter().map(|(fd, _)| fd.as_fd()));
         kept.extend(stdin.as_ref().map(AsFd::as_fd));
         kept.extend(client.as_ref().map(|client| client.socket().as_fd()));
         process::close_all_but(&kept)?;
-        let listener = socket::listen(&order.run_dir.join(state::SOCKET))?;
-        listener.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "listener", &error))?;
-        let log = order.log.clone().map(LogFile::open).transpose()?;
+        let log = order.log.clone().map(LogFile::open);
         Ok(Self {
             control: Some(control),
             listener,

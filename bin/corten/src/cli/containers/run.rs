@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use corten_engine::containers::{self, ContainerSpec, StartOptions};
+use corten_engine::containers::{self, ContainerRecord, ContainerSpec, StartOptions};
 use corten_engine::{Engine, ErrorKind};
 use corten_sys::{fs, socket};
 
@@ -50,7 +50,7 @@ fn start(
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
     let record = containers::create(engine, spec).map_err(|error| CliError::from(error).code(125))?;
-    cidfile.write(&record.id)?;
+    cidfile.write(engine, &record).map_err(|error| error.code(125))?;
     let keeper = context.take_keeper()?;
     let (client, session) = match options {
         None => (None, None),
@@ -91,10 +91,12 @@ impl CidFile {
         Ok(Self(path))
     }
 
-    pub(super) fn write(self, id: &str) -> Result<(), CliError> {
-        match self.0 {
-            Some(path) => Ok(fs::write_atomic(path, id.as_bytes())?),
-            None => Ok(()),
-        }
+    /// Writes it; a container whose id could not be told is removed again.
+    pub(super) fn write(self, engine: &Engine, record: &ContainerRecord) -> Result<(), CliError> {
+        let Some(path) = self.0 else { return Ok(()) };
+        fs::write_atomic(path, record.id.as_bytes()).map_err(|error| {
+            containers::forget(engine, record);
+            CliError::from(error)
+        })
     }
 }
