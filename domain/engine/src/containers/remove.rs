@@ -4,7 +4,7 @@ use corten_sys::fs;
 
 use super::record::ContainerRecord;
 use super::state::{self, Status};
-use super::{anonymous_volumes, lock, start, stop, sweep};
+use super::{anonymous_volumes, lock, start, stop};
 use crate::{Engine, Error, images, launch, volumes};
 
 /// How a removal is made.
@@ -16,14 +16,15 @@ pub struct RemoveOptions {
     pub volumes: bool,
 }
 
-/// Removes a container. Its named volumes and binds are never touched.
+/// Removes a container. Its named volumes and binds are never touched. A command that removes calls [`super::sweep()`]
+/// when it is done.
 pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
     let guard = loop {
         end_or_refuse(engine, record, options)?;
         if record.spec.auto_remove && !fs::exists(record.directory(engine)) {
             // Its keeper has removed it with its end.
             super::forget(engine, record);
-            return sweep::sweep(engine);
+            return Ok(());
         }
         let guard = lock(engine, record)?;
         // Whoever had the lock may have started it.
@@ -35,7 +36,7 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
     if record.spec.auto_remove {
         // Its keeper has removed it, unless it never had one.
         super::forget(engine, record);
-        return sweep::sweep(engine);
+        return Ok(());
     }
     let store = engine.store();
     let discarded = store.discard(&record.directory(engine))?;
@@ -55,7 +56,7 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
         // The container is gone; what is left of its bytes is tried again by the next command.
         log::warn!("leaving trash: {error}");
     }
-    sweep::sweep(engine)
+    Ok(())
 }
 
 fn end_or_refuse(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {

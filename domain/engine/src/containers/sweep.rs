@@ -11,7 +11,7 @@ use super::state;
 use crate::{Engine, Error, id_range};
 
 /// Sweeps. One readdir of each place where there is nothing to collect.
-pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
+pub fn sweep(engine: &Engine) -> Result<(), Error> {
     let store = engine.store();
     let mut orphans = Vec::new();
     for (directory, ids) in [

@@ -27,7 +27,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         .map_err(|error| error.code_unless_help(1))?;
     targets::require(&args.names, "corten rm")?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes };
-    targets::each_name(context, &args.names, |context, engine, name| {
+    let removed = targets::each_name(context, &args.names, |context, engine, name| {
         match containers::find(engine, name) {
             Ok(record) => containers::remove(engine, &record, options)?,
             // What is to be gone and is not there is no failure, but is told of.
@@ -38,5 +38,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
             Err(error) => return Err(error.into()),
         }
         Ok(None)
-    })
+    });
+    // Once, however many there were.
+    let swept = context.engine().and_then(|engine| Ok(containers::sweep(&engine)?));
+    removed.and_then(|code| swept.map(|()| code))
 }
