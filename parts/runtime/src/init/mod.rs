@@ -152,7 +152,7 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     process::become_ids(0, 0)?;
     rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
     process::new_session_keyring()?;
-    let stdio =
+    let mut stdio =
         if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
     let rootfs = steps::rootfs::build(&plan, &mut handed)?;
     if plan.join_cgroups {
@@ -174,6 +174,10 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     steps::rootfs::enter(&plan, &rootfs)?;
     drop(rootfs);
     drop(handed);
+    if !stdio.is_empty() {
+        let stdin = steps::stdio::own_null(stdio.remove(0))?;
+        stdio.insert(0, stdin);
+    }
     steps::stdio::install(stdio, terminal)?;
     steps::payload::become_it(&plan.process, seccomp)
 }
