@@ -7,12 +7,15 @@
 
 mod adoption;
 mod bad_input;
+mod devices;
 mod exec;
 mod full_disk;
 mod images;
 mod lifecycle;
 mod limits;
 mod logs;
+mod lsm;
+mod many;
 mod mounts;
 mod namespaces;
 mod place;

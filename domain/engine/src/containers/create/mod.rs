@@ -1,5 +1,6 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
+mod host_checks;
 mod mounts;
 mod process_record;
 
@@ -141,7 +142,7 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
         .hint("--userns=host runs it with the host's ids"));
     }
     super::oci_spec::bounding_set(spec)?;
-    Ok(())
+    host_checks::check(spec)
 }
 
 fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String, Error> {

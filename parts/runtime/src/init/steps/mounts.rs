@@ -7,7 +7,7 @@ use std::path::Path;
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError, pty};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 use super::super::{Handed, Report};
 use super::populate;
@@ -23,8 +23,9 @@ pub(crate) fn attach_all(
 ) -> Result<Option<OwnedFd>, StartFailure> {
     let mut terminal = None;
     let mut sealed = Vec::new();
+    let mut nodes = None;
     for step in &plan.mounts {
-        let tree = attach(step, rootfs, handed)?;
+        let tree = attach(step, rootfs, handed, &mut nodes)?;
         if step.seal {
             sealed.push((tree, &step.target));
         }
@@ -55,9 +56,22 @@ pub(crate) fn attach_all(
     Ok(terminal)
 }
 
-fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<OwnedFd, StartFailure> {
+fn attach(
+    step: &MountStep,
+    rootfs: &Dir,
+    handed: &mut Handed,
+    nodes: &mut Option<Dir>,
+) -> Result<OwnedFd, StartFailure> {
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
+        MountSource::Node(number) => {
+            let nodes = match nodes.take() {
+                Some(open) => nodes.insert(open),
+                None => nodes.insert(attach_nodes(handed)?),
+            };
+            let node = nodes.open_at(number.to_string(), OFlags::PATH | OFlags::NOFOLLOW, 0)?;
+            mount::clone_tree_of(node, &step.target, Depth::One)?
+        }
         MountSource::New { kind, options } => {
             let options: Vec<_> =
                 options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
@@ -75,6 +89,16 @@ fn attach(step: &MountStep, rootfs: &Dir, handed: &mut Handed) -> Result<OwnedFd
     }
     mount::attach(&tree, &target, &step.target)?;
     Ok(tree)
+}
+
+/// Attaches the device nodes that were made outside beside the root, which is soon left: only an attached mount can be
+/// cloned (before Linux 6.15).
+fn attach_nodes(handed: &mut Handed) -> Result<Dir, StartFailure> {
+    let name = "nodes";
+    rustix::fs::mkdirat(CWD, name, Mode::from_bits_truncate(0o755))
+        .map_err(|errno| SysError::at("mkdir", name, errno))?;
+    mount::attach_at(handed.next()?, CWD, name)?;
+    Ok(Dir::open(name)?)
 }
 
 /// Opens the file to mount over, creating it where it is missing. A dangling symlink gives way to a file.
