@@ -39,8 +39,8 @@ fn empty(directory: impl AsFd) -> Result<(), Errno> {
     }
 }
 
-/// How many directories are open at once; what is deeper is moved up to the top first.
-const DEPTH: usize = 32;
+/// How many directories are open at once, each twice; what is deeper is moved up to the top first.
+const DEPTH: usize = 16;
 
 struct Removal<'a> {
     root: BorrowedFd<'a>,

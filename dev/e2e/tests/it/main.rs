@@ -7,6 +7,7 @@
 
 mod adoption;
 mod bad_input;
+mod bad_values;
 mod devices;
 mod exec;
 mod full_disk;
@@ -18,6 +19,7 @@ mod lsm;
 mod many;
 mod mounts;
 mod namespaces;
+mod odd_trees;
 mod place;
 mod restart;
 mod run;

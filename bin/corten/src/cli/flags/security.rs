@@ -7,6 +7,7 @@ use corten_runtime::lsm;
 use corten_sys::fs;
 
 use super::args::ContainerFlags;
+use crate::cli::error::daemon;
 
 /// Sorts `--security-opt`.
 pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptions, String> {
@@ -31,7 +32,7 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
             // Which is what it is.
             ("label", "disable") => {}
             ("label", _) => return Err(format!("security option {option}: {}", no_labels())),
-            _ => return Err(format!("invalid --security-opt 2: \"{option}\"")),
+            _ => return Err(daemon(&format!("invalid --security-opt 2: \"{option}\""))),
         }
     }
     Ok(options)
@@ -52,7 +53,7 @@ pub(super) fn namespaces(flags: &ContainerFlags) -> Result<NamespaceModes, Strin
         None => Ok(false),
         Some("host") => Ok(true),
         Some(value) if allowed.contains(&value) => Ok(false),
-        Some(value) => Err(format!("--{flag}: invalid mode: {value}")),
+        Some(_) => Err(format!("--{flag}: invalid {} mode", flag.trim_end_matches("ns").to_uppercase())),
     };
     Ok(NamespaceModes {
         user_host: only("userns", &flags.userns, &["", "private", "auto"])?,

@@ -1,6 +1,7 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
 mod host_checks;
+mod limits;
 mod mounts;
 mod process_record;
 
@@ -106,7 +107,7 @@ fn compose(
 }
 
 fn parse_signal(text: &str) -> Result<i32, Error> {
-    signal::parse(text).ok_or_else(|| Error::invalid(format!("invalid signal: {text}")))
+    signal::parse(text).ok_or_else(|| Error::invalid(format!("Invalid signal: {text}")))
 }
 
 /// The highest id of a layer's file that a container's range is made to hold: 16 slots of 65,536.
@@ -142,6 +143,7 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
         .hint("--userns=host runs it with the host's ids"));
     }
     super::oci_spec::bounding_set(spec)?;
+    limits::check(spec)?;
     host_checks::check(spec)
 }
 
