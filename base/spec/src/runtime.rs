@@ -47,6 +47,9 @@ pub struct Process {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rlimits: Vec<Rlimit>,
     pub no_new_privileges: bool,
+    /// Empty leaves the process in that of the runtime.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub apparmor_profile: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
 }

@@ -66,8 +66,9 @@ pub fn write_kernel_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Sys
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), SysError> {
     let path = path.as_ref();
     let temporary = temporary_beside(path);
-    let mut file = create_new(&temporary)?;
-    let written = file.write_all(bytes).on("write", &temporary);
+    // Every error names the file that was to be written: the other name is nobody's business.
+    let mut file = create_new(&temporary).map_err(|error| SysError::at(error.call(), path, error.errno()))?;
+    let written = file.write_all(bytes).on("write", path);
     written.and_then(|()| rename(&temporary, path)).inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
@@ -75,11 +76,12 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), SysError
 pub fn write_durable(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), SysError> {
     let path = path.as_ref();
     let temporary = temporary_beside(path);
-    let mut file = create_new(&temporary)?;
+    // Every error names the file that was to be written: the other name is nobody's business.
+    let mut file = create_new(&temporary).map_err(|error| SysError::at(error.call(), path, error.errno()))?;
     let written = file
         .write_all(bytes)
-        .on("write", &temporary)
-        .and_then(|()| rustix::fs::fdatasync(&file).on("fdatasync", &temporary))
+        .on("write", path)
+        .and_then(|()| rustix::fs::fdatasync(&file).on("fdatasync", path))
         .and_then(|()| rename(&temporary, path));
     written.inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     sync_parent(path)

@@ -22,6 +22,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod title;
+pub mod tree;
 
 pub use dir::Dir;
 pub use error::{Errno, SysError};

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tests' edge: it reads the environment")]
 #![allow(clippy::print_stderr, reason = "a skip is said where the test's output goes")]
 
+mod disk;
 mod fixture;
 mod invocation;
 mod leftovers;
@@ -15,6 +16,7 @@ mod tar;
 mod terminal;
 mod wait;
 
+pub use disk::Disk;
 pub use fixture::{busybox_archive, busybox_tree};
 pub use invocation::{Background, Invocation, Output};
 pub use leftovers::expect_orphan;

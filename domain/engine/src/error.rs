@@ -4,7 +4,8 @@ use std::fmt;
 
 use corten_runtime::launch::StartFailure;
 use corten_store::{ImageError, StoreError};
-use corten_sys::SysError;
+use corten_sys::error::reason;
+use corten_sys::{Errno, SysError};
 
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,23 @@ impl Error {
         self
     }
 
+    /// Adds the way out of what the kernel answered, where there is one.
+    #[must_use]
+    fn way_out(self, errno: Option<Errno>) -> Self {
+        match errno {
+            Some(Errno::NOSPC | Errno::DQUOT) => self.hint(
+                "that file system is full: 'corten rm' and 'corten rmi' remove what is not needed any more",
+            ),
+            _ => self,
+        }
+    }
+
+    /// A container whose command could not be started, as its keeper tells: text that has crossed a socket.
+    pub(crate) fn not_started(code: u8, message: String) -> Self {
+        let full = [Errno::NOSPC, Errno::DQUOT].into_iter().find(|&errno| message.ends_with(&reason(errno)));
+        Self::new(ErrorKind::NotStarted(code), message).way_out(full)
+    }
+
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -79,13 +97,13 @@ impl std::error::Error for Error {}
 
 impl From<SysError> for Error {
     fn from(error: SysError) -> Self {
-        Self::new(ErrorKind::Internal, error.to_string())
+        Self::new(ErrorKind::Internal, error.to_string()).way_out(Some(error.errno()))
     }
 }
 
 impl From<StartFailure> for Error {
     fn from(failure: StartFailure) -> Self {
-        Self::new(ErrorKind::NotStarted(failure.code), failure.message)
+        Self::not_started(failure.code, failure.message)
     }
 }
 
@@ -100,7 +118,7 @@ impl From<StoreError> for Error {
             StoreError::Format { .. } | StoreError::Record { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,
         };
-        Self::new(kind, with_causes(&error))
+        Self::new(kind, with_causes(&error)).way_out(error.errno())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use corten_runtime::lsm;
 use corten_sys::SysError;
 use corten_sys::fs;
 
@@ -29,6 +30,8 @@ pub struct SystemInfo {
     pub cpus: usize,
     /// Bytes.
     pub memory: u64,
+    /// AppArmor is active: profiles can be asked for. Without that a container is in none.
+    pub apparmor: bool,
 }
 
 /// Collects it. Reads every container's state; takes no lock.
@@ -64,6 +67,7 @@ pub fn system(engine: &Engine) -> Result<SystemInfo, Error> {
         host_name: text(uname.nodename()),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         memory: memory.totalram as u64 * u64::from(memory.mem_unit),
+        apparmor: lsm::has_apparmor(),
     })
 }
 

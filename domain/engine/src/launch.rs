@@ -149,15 +149,30 @@ impl Keeper {
             cgroup.deliver(&ours)?;
         }
         drop(client);
-        meanwhile()?;
+        if let Err(error) = meanwhile() {
+            self.call_off();
+            return Err(error);
+        }
         match Reply::receive(&self.socket)? {
             Some(Reply::Started { pid }) => Ok(Running { socket: self.socket, pid }),
-            Some(Reply::Failed(failure)) => {
-                Err(Error::new(ErrorKind::NotStarted(failure.code), failure.message))
-            }
+            Some(Reply::Failed(failure)) => Err(Error::not_started(failure.code, failure.message)),
             Some(Reply::Exited { .. }) | None => {
                 Err(Error::new(ErrorKind::Internal, "the keeper of the container died before it had started"))
             }
+        }
+    }
+}
+
+impl Keeper {
+    /// Ends a start that is under way, and waits until nothing of it is left.
+    fn call_off(&self) {
+        let Ok(Some(Reply::Started { pid })) = Reply::receive(&self.socket) else { return };
+        // Its keeper, which has not reaped it yet or would have said so, cleans up as after any end.
+        let killed = Pid::from_raw(pid)
+            .map(process::open_pidfd)
+            .map(|pidfd| pidfd.and_then(|pidfd| process::send_signal(&pidfd, 9)));
+        if let Some(Ok(_)) = killed {
+            drop(Reply::receive(&self.socket));
         }
     }
 }
@@ -437,11 +452,7 @@ impl Hooks for EngineHooks {
     }
 
     fn clean(&self, order: &Order) {
-        if let Some(cgroup) = cgroup_of(order)
-            && let Err(error) = cgroup.kill_all(PATIENCE).and_then(|()| cgroup.remove(PATIENCE))
-        {
-            log::warn!("leaving cgroup {}: {error}", cgroup.path());
-        }
+        remove_cgroup(order);
         let Some(blob) = clean_blob(order) else { return };
         id_range::release(&blob.id_claims);
         if let Err(error) = fs::remove_dir_all(&order.run_dir) {
@@ -493,11 +504,7 @@ fn drop_old_exits(path: &Path) {
 impl EngineHooks {
     /// Gives back what the next start takes anew. The run directory stays: it says that a restart is on its way.
     fn clean_for_restart(&self, order: &Order, blob: &CleanBlob) {
-        if let Some(cgroup) = cgroup_of(order)
-            && let Err(error) = cgroup.kill_all(PATIENCE).and_then(|()| cgroup.remove(PATIENCE))
-        {
-            log::warn!("leaving cgroup {}: {error}", cgroup.path());
-        }
+        remove_cgroup(order);
         id_range::release(&blob.id_claims);
     }
 }
@@ -511,4 +518,13 @@ fn clean_blob(order: &Order) -> Option<CleanBlob> {
 
 fn cgroup_of(order: &Order) -> Option<Cgroup> {
     clean_blob(order)?.cgroup
+}
+
+/// Removes the container's cgroup, with whatever is in it.
+pub(crate) fn remove_cgroup(order: &Order) {
+    if let Some(cgroup) = cgroup_of(order)
+        && let Err(error) = cgroup.kill_all(PATIENCE).and_then(|()| cgroup.remove(PATIENCE))
+    {
+        log::warn!("leaving cgroup {}: {error}", cgroup.path());
+    }
 }

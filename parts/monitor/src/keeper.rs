@@ -183,8 +183,9 @@ pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) ->
 
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
 ///
-/// `ahead`: the command most probably wants an init of the usual kind. Called right after the clone from the command, while the heap is clean. Returns when there is nothing left
-/// to do: no order came, or the container has ended and is cleaned up.
+/// `ahead`: the command most probably wants an init of the usual kind. Called right after the clone from the command,
+/// while the heap is clean. Returns when there is nothing left to do: no order came, or the container has ended and is
+/// cleaned up.
 pub fn run(parent: UnixStream, hooks: &dyn Hooks, ahead: bool) -> Result<(), SysError> {
     arena::close();
     leave_the_caller(&parent)?;
@@ -262,9 +263,15 @@ impl Keeper<'_> {
         if let Some(state) = self.order.adopt.take() {
             return self.adopt(state);
         }
-        let alive = lock_alive(&self.order.run_dir)?;
-        match self.start(fds, client, early) {
-            Ok(run) => {
+        let started = match lock_alive(&self.order.run_dir) {
+            Ok(alive) => self.start(fds, client, early).map(|run| (run, alive)),
+            Err(error) => {
+                early.iter().for_each(|early| early.abandon());
+                Err(error.into())
+            }
+        };
+        match started {
+            Ok((run, alive)) => {
                 drop(lock);
                 self.serve(run, alive)
             }
@@ -425,7 +432,10 @@ impl Keeper<'_> {
             restarts: self.order.restarts,
             backoff_ms: self.order.backoff_ms,
         };
-        exits::write(&self.order.exits, &record, !self.order.volatile)?;
+        if let Err(error) = exits::write(&self.order.exits, &record, !self.order.volatile) {
+            // Whoever waits is told all the same, and nothing of the run may stay.
+            log::warn!("exit of container {}: {error}", self.order.id);
+        }
         let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
         if let Some(pause) = pause {
             // A new start must find no mount of the old one's upper directory (architecture D11).

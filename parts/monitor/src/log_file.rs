@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use corten_sys::error::Context;
-use corten_sys::{SysError, clock, fs};
+use corten_sys::{Errno, SysError, clock, fs};
 
 use crate::order::LogOrder;
 
@@ -33,35 +33,38 @@ impl Stream {
     }
 }
 
-/// The open log.
+/// The log, open while it can be.
+///
+/// A payload does not stop for its log: what cannot be written (the disk is full) is left out, and the log says so as
+/// soon as it can be written again.
 #[derive(Debug)]
 pub struct LogFile {
     order: LogOrder,
-    /// Absent until there is something to write, where that was asked for.
+    /// Absent until it can be opened, or until there is something to write where that was asked for.
     file: Option<File>,
     size: u64,
     /// What each stream wrote behind its last newline.
     pending: [Vec<u8>; 2],
+    /// Why output is missing here, if any is.
+    gap: Option<SysError>,
 }
 
 impl LogFile {
-    /// Opens the log for appending.
-    pub fn open(order: LogOrder) -> Result<Self, SysError> {
-        let (mut file, mut size) = open(&order.path)?;
-        if size > 0 && !ends_in_newline(&order.path, size)? {
-            // A worker died in the middle of a line: the next one must not run into it.
-            file.write_all(b"\n").on("write", &order.path)?;
-            size += 1;
-        }
-        Ok(Self { order, file: Some(file), size, pending: [Vec::new(), Vec::new()] })
+    /// Opens the log for appending; one that cannot be opened now is tried again with each write.
+    pub fn open(order: LogOrder) -> Self {
+        let mut log = Self::unopened(order);
+        // Nothing is lost yet: the first write tells.
+        log.reopen().unwrap_or_default();
+        log
     }
 
     /// As [`LogFile::open`], but makes the file only for the first line.
-    pub fn when_needed(order: LogOrder) -> Result<Self, SysError> {
-        if fs::exists(&order.path) {
-            return Self::open(order);
-        }
-        Ok(Self { order, file: None, size: 0, pending: [Vec::new(), Vec::new()] })
+    pub fn when_needed(order: LogOrder) -> Self {
+        if fs::exists(&order.path) { Self::open(order) } else { Self::unopened(order) }
+    }
+
+    fn unopened(order: LogOrder) -> Self {
+        Self { order, file: None, size: 0, pending: [Vec::new(), Vec::new()], gap: None }
     }
 
     /// Appends what a stream wrote; an unfinished line waits for its rest.
@@ -100,7 +103,9 @@ impl LogFile {
                 render(&mut out, &rest, stream, &time);
             }
         }
-        self.append(&out)?;
+        if !out.is_empty() || self.gap.is_some() {
+            self.append_with_gap(&out)?;
+        }
         match &self.file {
             Some(file) if durable => rustix::fs::fdatasync(file).on("fdatasync", &self.order.path),
             _ => Ok(()),
@@ -108,19 +113,52 @@ impl LogFile {
     }
 
     fn append(&mut self, out: &[u8]) -> Result<(), SysError> {
-        if out.is_empty() {
-            return Ok(());
+        if out.is_empty() { Ok(()) } else { self.append_with_gap(out) }
+    }
+
+    /// Says first what is missing, if anything is.
+    fn append_with_gap(&mut self, out: &[u8]) -> Result<(), SysError> {
+        let mut note = Vec::new();
+        if let Some(error) = &self.gap {
+            let text = format!("corten: output is missing here: {error}\n");
+            render(&mut note, text.as_bytes(), Stream::Stderr, &timestamp(clock::wall_nanos()));
+            note.extend_from_slice(out);
         }
+        let written = self.append_whole(if note.is_empty() { out } else { &note });
+        self.gap = match &written {
+            Ok(()) => None,
+            Err(error) => self.gap.take().or(Some(error.clone())),
+        };
+        written
+    }
+
+    /// Appends all of it or nothing, so that no line is ever cut.
+    fn append_whole(&mut self, out: &[u8]) -> Result<(), SysError> {
         let limit = self.order.max_size;
-        if limit > 0 && self.size > 0 && self.size + out.len() as u64 > limit {
+        if self.file.is_none() {
+            self.reopen()?;
+        } else if limit > 0 && self.size > 0 && self.size + out.len() as u64 > limit {
             self.rotate()?;
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(open(&self.order.path)?.0),
-        };
-        file.write_all(out).on("write", &self.order.path)?;
+        let path = &self.order.path;
+        let Some(file) = &mut self.file else { return Err(SysError::at("open", path, Errno::NOENT)) };
+        if let Err(error) = file.write_all(out).on("write", path) {
+            file.set_len(self.size).on("truncate", path)?;
+            return Err(error);
+        }
         self.size += out.len() as u64;
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), SysError> {
+        let path = &self.order.path;
+        let (mut file, mut size) = open(path)?;
+        if size > 0 && !ends_in_newline(path, size)? {
+            // A worker died in the middle of a line: the next one must not run into it.
+            file.write_all(b"\n").on("write", path)?;
+            size += 1;
+        }
+        (self.file, self.size) = (Some(file), size);
         Ok(())
     }
 
@@ -134,9 +172,8 @@ impl LogFile {
         if kept == 1 {
             fs::remove_file(path)?;
         }
-        let (file, size) = open(path)?;
-        (self.file, self.size) = (Some(file), size);
-        Ok(())
+        self.file = None;
+        self.reopen()
     }
 }
 
@@ -272,12 +309,29 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_written_is_said() {
+        let directory = std::env::temp_dir().join(format!("corten-gap-{}", std::process::id()));
+        let path = directory.join("log");
+        let mut log = LogFile::open(LogOrder { path: path.clone(), max_size: 0, max_files: 1 });
+        assert!(log.write(Stream::Stdout, b"lost\n").is_err(), "there is no such directory");
+        fs::create_dir_all(&directory, 0o700).unwrap();
+        log.write(Stream::Stdout, b"kept\n").unwrap();
+        log.finish(true).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let logged: Vec<_> = text.lines().map(|line| line.split('"').nth(3).unwrap().to_owned()).collect();
+        let gap =
+            format!("corten: output is missing here: open {}: no such file or directory\\n", path.display());
+        assert_eq!(logged, [gap, "kept\\n".to_owned()]);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn lines_partial_lines_and_rotation() {
         let directory = std::env::temp_dir().join(format!("corten-log-{}", std::process::id()));
         fs::create_dir_all(&directory, 0o700).unwrap();
         let path = directory.join("log");
         let order = LogOrder { path: path.clone(), max_size: 400, max_files: 2 };
-        let mut log = LogFile::open(order).unwrap();
+        let mut log = LogFile::open(order);
         log.write(Stream::Stdout, b"one\ntw").unwrap();
         log.write(Stream::Stderr, b"err\n").unwrap();
         log.write(Stream::Stdout, b"o\nrest").unwrap();

@@ -15,8 +15,8 @@ use corten_sys::{exec, fs, rlimit, socket};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::init;
 use crate::plan::{IdRange, LaunchPlan, Prelude, Propagation, Tree};
+use crate::{init, nodes};
 
 /// What init gets from outside beside its plan.
 #[derive(Debug)]
@@ -190,7 +190,10 @@ impl Launched {
             set_oom_score(self.pid, score)?;
         }
         let trees = plan.trees.iter().map(|tree| open_tree(tree, userns.as_ref()));
-        let trees = trees.collect::<Result<Vec<_>, SysError>>()?;
+        let mut trees = trees.collect::<Result<Vec<_>, SysError>>()?;
+        if !plan.nodes.is_empty() {
+            trees.push(nodes::make(&plan.nodes, plan.ids)?);
+        }
         let fds = inheritance.stdio.iter().chain(&trees).chain(&inheritance.cgroup_socket);
         let fds: Vec<_> = fds.map(AsFd::as_fd).collect();
         socket::send(&self.socket, inheritance.plan, &fds)

@@ -8,6 +8,8 @@ pub mod cgroups;
 pub mod exec;
 pub mod init;
 pub mod launch;
+pub mod lsm;
+mod nodes;
 pub mod plan;
 pub mod seccomp;
 pub mod template;

@@ -47,7 +47,7 @@ pub fn open(run: &Path) -> Result<Option<OwnedFd>, SysError> {
 fn pinned(path: &Path) -> Result<Option<OwnedFd>, SysError> {
     let Some(file) = fs::absent_is_none(fs::open(path))? else { return Ok(None) };
     let stat = rustix::fs::fstatfs(&file).map_err(|errno| SysError::at("statfs", path, errno))?;
-    Ok((i64::try_from(stat.f_type) == Ok(NSFS)).then(|| file.into()))
+    Ok((stat.f_type == NSFS).then(|| file.into()))
 }
 
 /// Lets a child make the namespace and pins that at `file`.

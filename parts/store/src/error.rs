@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use corten_spec::image_config::ImageConfigError;
 use corten_spec::manifest::ManifestError;
 use corten_spec::{DiffId, Digest, ImageId};
-use corten_sys::SysError;
+use corten_sys::{Errno, SysError};
 
 use crate::images::ImageError;
 use crate::layers::{ApplyError, RecipeError};
@@ -35,8 +35,8 @@ pub enum StoreError {
     #[error("read {what}: {source}")]
     Input { what: String, source: io::Error },
     /// Writing to the caller's stream failed.
-    #[error("write the archive: {0}")]
-    Output(#[source] io::Error),
+    #[error("write the archive: {}", reason(.0))]
+    Output(io::Error),
     /// A blob's bytes are not what its name says.
     #[error("blob {expected} has content with the digest {found}")]
     DigestMismatch { expected: Digest, found: Digest },
@@ -73,4 +73,21 @@ pub enum StoreError {
     /// An image and its archive do not agree.
     #[error("image {image}: {reason}")]
     Inconsistent { image: ImageId, reason: String },
+}
+
+impl StoreError {
+    /// What the kernel answered, where that is why.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Sys(error) => Some(error.errno()),
+            Self::Apply { source, .. } => source.errno(),
+            Self::Output(error) | Self::Input { source: error, .. } => Errno::from_io_error(error),
+            Self::Regenerate { source, .. } => source.errno(),
+            _ => None,
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    Errno::from_io_error(error).map_or_else(|| error.to_string(), corten_sys::error::reason)
 }

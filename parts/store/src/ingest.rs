@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use corten_spec::DiffId;
 use corten_sys::error::Context;
-use corten_sys::{Errno, SysError, fs};
+use corten_sys::{Errno, SysError, fs, tree};
 use rustix::fs::FlockOperation;
 
 use crate::lock::Lock;
-use crate::{Store, StoreError, trash};
+use crate::{Store, StoreError};
 
 /// A private directory of one command; its contents go when it is dropped.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next collector, as after a crash.
-        drop(trash::remove_tree(&self.path));
+        drop(tree::remove(&self.path));
     }
 }
 
@@ -87,7 +87,7 @@ impl Store {
             if let Some(directory) = fs::absent_is_none(fs::open(&path))? {
                 match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                     Ok(()) => {
-                        trash::remove_tree(&path)?;
+                        tree::remove(&path)?;
                         collected += 1;
                     }
                     Err(Errno::WOULDBLOCK) => {}

@@ -35,29 +35,29 @@ impl Lock {
         Ok(Self { file })
     }
 
-    /// Takes the lock that a directory itself is, waiting for its holder: no file is made for it.
-    pub fn of_directory(path: &Path) -> Result<Self, SysError> {
-        let file = fs::open(path)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
-        Ok(Self { file })
-    }
-
-    /// As [`Lock::of_directory`], or `None` where somebody holds it.
-    pub fn try_of_directory(path: &Path) -> Result<Option<Self>, SysError> {
-        Self::attempt(fs::open(path)?, path)
-    }
-
     /// Takes the lock at `path`, or returns `None` where somebody holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>, SysError> {
-        Self::attempt(open(path)?, path)
+        Self::unless_held(open(path)?, path)
     }
 
-    fn attempt(file: File, path: &Path) -> Result<Option<Self>, SysError> {
+    fn unless_held(file: File, path: &Path) -> Result<Option<Self>, SysError> {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(SysError::at("flock", path, errno)),
         }
+    }
+
+    /// As [`Lock::exclusive`] on a directory itself: that needs no room on the disk, and goes with the directory.
+    pub fn directory(path: &Path) -> Result<Self, SysError> {
+        let file = fs::open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).on("flock", path)?;
+        Ok(Self { file })
+    }
+
+    /// As [`Lock::directory`], or `None` where somebody holds it.
+    pub fn try_directory(path: &Path) -> Result<Option<Self>, SysError> {
+        Self::unless_held(fs::open(path)?, path)
     }
 }
 

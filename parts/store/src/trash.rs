@@ -1,12 +1,8 @@
 //! Deleting: a rename that makes the object disappear at once, then an unlink that may be interrupted.
 
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use corten_sys::error::Context;
-use corten_sys::{Errno, SysError, fs};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use corten_sys::{Errno, fs, tree};
 
 use crate::{Store, StoreError};
 
@@ -37,7 +33,7 @@ impl Store {
                 discarded_by(&name).is_some_and(|pid| pid != own && fs::exists(format!("/proc/{pid}")));
             if !others {
                 // One that resists must not keep the others.
-                first = first.and(remove_tree(&self.path("trash").join(name)));
+                first = first.and(tree::remove(&self.path("trash").join(name)));
             }
         }
         Ok(first?)
@@ -47,91 +43,4 @@ impl Store {
 /// The pid in a name that [`Store::discard`] gave.
 fn discarded_by(name: &str) -> Option<i32> {
     name.rsplit('.').nth(1)?.parse().ok()
-}
-
-/// Removes a tree of any depth with a bounded number of descriptors; a missing one is no error.
-///
-/// Never follows a symlink. Several processes may remove the same tree at once.
-pub(crate) fn remove_tree(path: &Path) -> Result<(), SysError> {
-    let root = match open_directory(CWD, path) {
-        Ok(root) => root,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::NOTDIR | Errno::LOOP) => return fs::remove_file(path),
-        Err(errno) => return Err(SysError::at("open", path, errno)),
-    };
-    let mut removal = Removal { root: root.as_fd(), moved: 0 };
-    loop {
-        let moved = removal.moved;
-        removal.empty(root.as_fd(), 0).on("remove", path)?;
-        if removal.moved == moved {
-            break;
-        }
-    }
-    match rustix::fs::rmdir(path) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(SysError::at("rmdir", path, errno)),
-    }
-}
-
-/// How many directories are open at once; what is deeper is moved up to the top first.
-const DEPTH: usize = 32;
-
-struct Removal<'a> {
-    root: BorrowedFd<'a>,
-    moved: u32,
-}
-
-impl Removal<'_> {
-    /// Removes what is in `directory`, `depth` levels below the root.
-    fn empty(&mut self, directory: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
-        for entry in rustix::fs::Dir::read_from(directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            if entry.file_type() != FileType::Directory {
-                match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-                    Ok(()) | Err(Errno::NOENT) => continue,
-                    // The file system does not tell types.
-                    Err(Errno::ISDIR) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
-            match self.remove_directory(directory, name, depth) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
-        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-            // POSIX allows either.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-            other => return other,
-        }
-        if depth >= DEPTH {
-            self.moved += 1;
-            let pid = rustix::process::getpid().as_raw_nonzero();
-            let flat = format!(".moved.{pid}.{}", self.moved);
-            return rustix::fs::renameat(parent, name, self.root, flat);
-        }
-        let directory = open_directory(parent, name)?;
-        loop {
-            let moved = self.moved;
-            self.empty(directory.as_fd(), depth + 1)?;
-            match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-                // A name was added meanwhile, or the listing missed one while names went.
-                Err(Errno::NOTEMPTY | Errno::EXIST) if self.moved == moved => {}
-                other => return other,
-            }
-        }
-    }
-}
-
-fn open_directory<P: rustix::path::Arg>(parent: impl AsFd, path: P) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, path, flags, Mode::empty())
 }

@@ -1,9 +1,9 @@
 //! Volumes: `volumes/<name>/{volume.json,_data}`. Removed only by name, never because nothing points to them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use corten_sys::{Errno, fs};
+use corten_sys::{Errno, SysError, fs};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError, record};
@@ -55,24 +55,34 @@ impl Store {
     /// Makes a volume; false where one of that name is there already, which is left as it is.
     pub fn create_volume(&self, volume: &Volume) -> Result<bool, StoreError> {
         let directory = self.volume_dir(&volume.name);
-        match fs::create_dir(&directory, 0o700) {
+        let made = match fs::create_dir(&directory, 0o700) {
             Err(error) if error.errno() == Errno::EXIST && fs::exists(directory.join("volume.json")) => {
                 return Ok(false);
             }
             // A directory without a record is one whose maker was killed: it goes on here.
-            Err(error) if error.errno() == Errno::EXIST => {}
-            other => other?,
+            Err(error) if error.errno() == Errno::EXIST => false,
+            other => other.map(|()| true)?,
+        };
+        let filled = fill(&directory, volume);
+        if filled.is_err() && made {
+            // Empty directories only: what is in them is somebody else's, who was faster.
+            for path in [directory.join("_data"), directory] {
+                rustix::fs::rmdir(path).unwrap_or_default();
+            }
         }
-        match fs::create_dir(directory.join("_data"), 0o755) {
-            Err(error) if error.errno() == Errno::EXIST => {}
-            other => other?,
-        }
-        fs::write_durable(directory.join("volume.json"), &record::render(volume))?;
-        Ok(true)
+        Ok(filled.map(|()| true)?)
     }
 
     /// Removes a volume and what is in it; false where there is none.
     pub fn remove_volume(&self, name: &str) -> Result<bool, StoreError> {
         self.discard(&self.volume_dir(name))
     }
+}
+
+fn fill(directory: &Path, volume: &Volume) -> Result<(), SysError> {
+    match fs::create_dir(directory.join("_data"), 0o755) {
+        Err(error) if error.errno() == Errno::EXIST => {}
+        other => other?,
+    }
+    fs::write_durable(directory.join("volume.json"), &record::render(volume))
 }

@@ -103,6 +103,11 @@ impl CliError {
 /// docker's prefix for what its daemon answers: scripts match on the line as a whole.
 const DAEMON: &str = "Error response from daemon: ";
 
+/// What docker's daemon would answer, for who has no error to make of it yet.
+pub(crate) fn daemon(message: &str) -> String {
+    format!("{DAEMON}{message}")
+}
+
 impl CliError {
     /// The exit code of a failure of the engine's.
     pub(crate) fn code_of(error: &Error) -> u8 {

@@ -7,13 +7,19 @@
 
 mod adoption;
 mod bad_input;
+mod bad_values;
+mod devices;
 mod exec;
+mod full_disk;
 mod images;
 mod lifecycle;
 mod limits;
 mod logs;
+mod lsm;
+mod many;
 mod mounts;
 mod namespaces;
+mod odd_trees;
 mod place;
 mod restart;
 mod run;

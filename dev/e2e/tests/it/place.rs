@@ -74,16 +74,3 @@ fn the_first_commands_at_once() {
         assert!(wrong.is_empty(), "{wrong:?}");
     }
 }
-
-/// A file system that is full: one line, nothing half-made.
-#[test]
-fn a_full_disk() {
-    let mut sandbox = Sandbox::empty();
-    sandbox.begin();
-    let script = "mkdir store volatile; mount -t tmpfs -o size=8m none store; mount -t tmpfs none volatile\n\
-        $B import - box >/dev/null; dd if=/dev/zero of=store/fill bs=64k 2>/dev/null || true\n\
-        $B run --rm box echo ran || echo code $?; $B create --name it box true >/dev/null 2>&1 && $B rm it >/dev/null || true\n\
-        rm store/fill; $B run --rm box echo again";
-    let output = in_a_mount_namespace(&sandbox, script);
-    assert!(output.code == 0 && output.stdout.ends_with("again\n"), "{output:?}");
-}

@@ -2,6 +2,25 @@
 
 use corten_testkit::{Invocation, Output, Sandbox, binary};
 
+/// A container without an input reads from its own null device, not from the caller's or the keeper's.
+#[test]
+fn no_input_is_the_null_device_of_the_container() {
+    let sandbox = Sandbox::new();
+    // With the host's ids the container has a node of its own: same file system as its /dev.
+    let script = "readlink /proc/self/fd/0; stat -L -c '%t:%T' /proc/self/fd/0; cat; \
+        [ $(stat -L -c %d /proc/self/fd/0) = $(stat -c %d /dev/zero) ] && echo own";
+    for flags in [&["--userns", "host"][..], &["--userns", "host", "-u", "1000"], &[]] {
+        let words: Vec<&str> =
+            ["run", "--rm"].iter().chain(flags).chain(&["box", "sh", "-c", script]).copied().collect();
+        assert_eq!(sandbox.ok(&words), "/dev/null\n1:3\nown", "{flags:?}");
+    }
+    // A /dev without one.
+    let words =
+        ["--security-opt", "systempaths=unconfined", "--tmpfs", "/dev", "box", "sh", "-c", "cat; echo ended"];
+    let words: Vec<&str> = ["run", "--rm"].into_iter().chain(words).collect();
+    assert_eq!(sandbox.corten(&words), Output::new(0, "ended\n", ""));
+}
+
 #[test]
 fn output_and_exit_codes() {
     let sandbox = Sandbox::new();

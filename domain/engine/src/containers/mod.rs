@@ -46,7 +46,7 @@ use crate::{Engine, Error, volumes};
 ///
 /// A directory that is gone is a container that is gone.
 pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Error> {
-    Lock::of_directory(&record.directory(engine)).map_err(|error| match error.errno() {
+    Lock::directory(&record.directory(engine)).map_err(|error| match error.errno() {
         Errno::NOENT => Error::not_found(format!("No such container: {}", record.name)),
         _ => error.into(),
     })
@@ -54,7 +54,7 @@ pub(crate) fn lock(engine: &Engine, record: &ContainerRecord) -> Result<Lock, Er
 
 /// As [`lock`], or `None` where somebody has it.
 fn try_lock(engine: &Engine, record: &ContainerRecord) -> Result<Option<Lock>, Error> {
-    Ok(Lock::try_of_directory(&record.directory(engine))?)
+    Ok(Lock::try_directory(&record.directory(engine))?)
 }
 
 /// Makes a container that was just created survive a power cut; a start does this by itself.

@@ -16,7 +16,8 @@ pub struct RemoveOptions {
     pub volumes: bool,
 }
 
-/// Removes a container. Its named volumes and binds are never touched.
+/// Removes a container. Its named volumes and binds are never touched. A command that removes calls [`super::sweep()`]
+/// when it is done.
 pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
     let guard = loop {
         end_or_refuse(engine, record, options)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_runtime::cgroups::Resources;
+use corten_runtime::lsm;
 use serde::{Deserialize, Serialize};
 
 /// A container as asked for. Empty and `None` mean "as the image, or docker's default, has it".
@@ -126,7 +127,15 @@ pub struct SecurityOptions {
     pub seccomp: Seccomp,
     /// Neither masked nor read-only paths.
     pub unmasked: bool,
+    /// The profile asked for.
     pub apparmor: Option<String>,
+}
+
+impl SecurityOptions {
+    /// The AppArmor profile to enter; empty for none, which is the default.
+    pub fn apparmor_to_enter(&self) -> &str {
+        self.apparmor.as_deref().filter(|&profile| profile != lsm::UNCONFINED).unwrap_or_default()
+    }
 }
 
 /// Which seccomp profile.

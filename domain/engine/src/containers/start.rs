@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
-use crate::{Engine, containers};
+use crate::{Engine, containers, launch};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub fn start(
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
         if options.sync_record { record.sync(engine) } else { Ok(()) }
     });
-    // The keeper cleans up after a failed start; where it died first, this does.
+    // The keeper cleans up after a failed start; where it died, or was done before the cgroup was made, this does.
     let keeper_cleans = match &started {
         Ok(_) => true,
         Err(error) => matches!(error.kind(), ErrorKind::NotStarted(_)),
@@ -58,7 +58,10 @@ pub fn start(
     if keeper_cleans {
         prepared.lease.iter_mut().for_each(Lease::hand_over);
     }
-    started.inspect_err(|_| fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default())
+    started.inspect_err(|_| {
+        launch::remove_cgroup(&prepared.order);
+        fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
+    })
 }
 
 /// A keeper that is still cleaning up after the last run would take the new one's files with it.
@@ -97,6 +100,16 @@ fn prepare(
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
     fs::remove_file(stopping)?;
+    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+}
+
+/// Everything a start needs, in the run directory that is there.
+fn fill(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StartOptions,
+    keeper: &mut Keeper,
+) -> Result<Prepared, Error> {
     let facts = engine.facts()?;
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
@@ -113,8 +126,7 @@ fn prepare(
         range: lease.as_ref().map(|lease| lease.range).or(joined.ids),
         claims: lease.as_ref().map(Lease::claims).unwrap_or_default(),
     };
-    let (order, cgroup) = build(engine, record, options, facts, &ids, joined)
-        .inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())?;
+    let (order, cgroup) = build(engine, record, options, facts, &ids, joined)?;
     Ok(Prepared { order, cgroup, lease })
 }
 
@@ -200,7 +212,7 @@ fn build(
         resources: oci_spec::resources::of(record)?,
     };
     let last = exits::read(&state::exits_path(engine, record))?;
-    let launch = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
+    let blob = LaunchBlob { plan: plan.launch.clone(), v2: facts.cgroups.is_v2() };
     let order = Order {
         client: options.client.is_some(),
         locked: true,
@@ -208,7 +220,7 @@ fn build(
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
         generation: last.map_or(1, |last| last.generation + 1),
-        launch: to_json(&launch),
+        launch: to_json(&blob),
         init: encode_init(&plan.init, &seccomp),
         clean: to_json(&clean_blob(engine, record, facts, ids.claims)),
         ..base_order(engine, record)

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use corten_monitor::state::{self as run_state, RunState};
-use corten_sys::{clock, fs, process};
+use corten_sys::{Errno, clock, fs, process};
 
+use super::oci_spec;
 use super::record::ContainerRecord;
 use super::spec::Restart;
 use super::state::{self, Status};
@@ -67,7 +68,7 @@ pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<()
 pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     let current = state::read(engine, record)?;
     let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
-    mark_stopping(engine, record)?;
+    tell_keeper(engine, record)?;
     if current.status == Status::Restarting {
         return cancel_restart(&run);
     }
@@ -106,11 +107,23 @@ fn wait_for_keeper(run: &RunState) -> Result<(), Error> {
 
 /// Tells the keeper, and the next boot, that the user wants the container to stay stopped.
 fn mark_stopping(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
-    let marker = engine.run_dir(&record.id).join(run_state::STOPPING);
-    // A run directory that is gone belongs to a container that has ended.
-    fs::absent_is_none(fs::write_atomic(marker, b""))?;
+    tell_keeper(engine, record)?;
     if record.spec.restart != Restart::No && !record.stopped_by_user {
         ContainerRecord { stopped_by_user: true, ..record.clone() }.save(engine)?;
     }
     Ok(())
+}
+
+/// Tells the keeper that no restart is wanted. A run directory that is gone belongs to a container that has ended.
+fn tell_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    let run_dir = engine.run_dir(&record.id);
+    let marker = run_dir.join(run_state::STOPPING);
+    match fs::absent_is_none(fs::write_atomic(&marker, b"")) {
+        // Making room must not need room: this file is the container's by its mount, not by its name.
+        Err(error) if matches!(error.errno(), Errno::NOSPC | Errno::DQUOT) => {
+            let spare = run_dir.join(oci_spec::files::SPARE);
+            if fs::exists(&marker) { Ok(()) } else { Ok(fs::rename(spare, marker)?) }
+        }
+        other => Ok(other.map(drop)?),
+    }
 }

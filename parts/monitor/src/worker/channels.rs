@@ -3,15 +3,18 @@
 //! The payload holds its outputs open for reading and writing, so that it gets no SIGPIPE and loses no byte
 //! while nobody reads (architecture D12); a new worker opens the same FIFOs and goes on.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 
 use corten_sys::error::Context;
-use corten_sys::{SysError, fs};
+use corten_sys::{Errno, SysError, fs, socket};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 
 use crate::log_file::Stream;
 use crate::order::Order;
+use crate::state;
 
 /// Everyone may write, only the owner read: a payload that is not root reopens /dev/stdout to write.
 const FIFO_MODE: u32 = 0o622;
@@ -19,12 +22,15 @@ const FIFO_MODE: u32 = 0o622;
 /// The keeper's hold on the streams.
 #[derive(Debug)]
 pub(crate) struct Channels {
+    run_dir: PathBuf,
     terminal: Option<OwnedFd>,
     /// The writing end of the payload's input, while that is open.
     stdin: Option<OwnedFd>,
     /// Reading ends of both outputs: a FIFO that nobody holds open forgets what is in it, and the payload may end
     /// before its worker, or the next one, has opened it.
     outputs: Vec<OwnedFd>,
+    /// Where clients come; made once, so that a worker that is respawned has nothing to make that could fail.
+    listener: OnceCell<UnixListener>,
 }
 
 /// The worker's own descriptors: what to read, and where input goes.
@@ -37,7 +43,7 @@ pub(crate) struct Ends {
 impl Channels {
     /// Makes the streams: the payload's three descriptors (none with a terminal) and the keeper's hold.
     pub(crate) fn new(order: &Order) -> Result<(Vec<OwnedFd>, Self), SysError> {
-        let mut channels = Self { terminal: None, stdin: None, outputs: Vec::new() };
+        let mut channels = Self::empty(order);
         if order.terminal {
             return Ok((Vec::new(), channels));
         }
@@ -75,7 +81,30 @@ impl Channels {
         } else {
             ["stdout", "stderr"].into_iter().filter_map(output).collect()
         };
-        Self { terminal, stdin, outputs }
+        Self { terminal, stdin, outputs, ..Self::empty(order) }
+    }
+
+    fn empty(order: &Order) -> Self {
+        Self {
+            run_dir: order.run_dir.clone(),
+            terminal: None,
+            stdin: None,
+            outputs: Vec::new(),
+            listener: OnceCell::new(),
+        }
+    }
+
+    /// Listens for clients, the first time it is asked.
+    pub(crate) fn listener(&self) -> Result<BorrowedFd<'_>, SysError> {
+        if self.listener.get().is_none() {
+            let path = self.run_dir.join(state::SOCKET);
+            let made = socket::listen(&path)?;
+            made.set_nonblocking(true).map_err(|error| SysError::io("listen", &path, &error))?;
+            // There is none yet: that was just asked.
+            self.listener.set(made).unwrap_or_default();
+        }
+        let closed = || SysError::at("listen", &self.run_dir, Errno::BADF);
+        Ok(self.listener.get().ok_or_else(closed)?.as_fd())
     }
 
     /// Takes the terminal's master, which only exists once init has opened it.

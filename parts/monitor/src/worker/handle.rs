@@ -1,7 +1,7 @@
 //! The keeper's end of a worker: its clone, its order, the words between the two.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use corten_sys::process::{self, Cloned, Pid};
 use corten_sys::{SysError, socket};
@@ -47,7 +47,9 @@ impl Idle {
         let stream = channels.stream();
         let mut bytes = vec![u8::from(stream.is_some()), u8::from(client.is_some())];
         bytes.extend(order.for_worker());
-        let fds: Vec<_> = stream.into_iter().chain(client.iter().map(AsFd::as_fd)).collect();
+        let listener = channels.listener()?;
+        let fds: Vec<_> =
+            [listener].into_iter().chain(stream).chain(client.iter().map(AsFd::as_fd)).collect();
         socket::send(&self.0.as_ref().ok_or_else(gone)?.control, &bytes, &fds)?;
         self.0.take().ok_or_else(gone)
     }
@@ -74,9 +76,10 @@ fn live(control: UnixStream) -> Result<(), SysError> {
     let (&[has_stream, has_client], order) = message.bytes.split_first_chunk().ok_or_else(cut_short)?;
     let order = Order::decode(order).ok_or_else(cut_short)?;
     let mut fds = message.fds.into_iter();
+    let listener = UnixListener::from(fds.next().ok_or_else(cut_short)?);
     let stream = if has_stream == 1 { fds.next() } else { None };
     let client = if has_client == 1 { fds.next().map(UnixStream::from) } else { None };
-    Worker::new(&order, stream, control, client)?.serve()
+    Worker::new(&order, stream, listener, control, client)?.serve()
 }
 
 impl WorkerHandle {

@@ -17,7 +17,6 @@ use rustix::event::{PollFd, PollFlags};
 use crate::attach::Kind;
 use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
-use crate::state;
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
@@ -68,16 +67,15 @@ impl Worker {
     fn new(
         order: &Order,
         stream: Option<OwnedFd>,
+        listener: UnixListener,
         control: UnixStream,
         client: Option<UnixStream>,
     ) -> Result<Self, SysError> {
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = Ends::open(order, stream)?;
         let client = client.map(Client::new).transpose()?;
-        let listener = socket::listen(&order.run_dir.join(state::SOCKET))?;
-        listener.set_nonblocking(true).map_err(|error| SysError::io("fcntl", "listener", &error))?;
         let open = if order.volatile { LogFile::when_needed } else { LogFile::open };
-        let log = order.log.clone().map(open).transpose()?;
+        let log = order.log.clone().map(open);
         Ok(Self {
             control: Some(control),
             listener,

@@ -159,7 +159,7 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     let (plan, seccomp) = decode(&message.bytes)?;
     let mut handed = Handed { fds: message.fds.into() };
     prepared.settle()?;
-    let stdio =
+    let mut stdio =
         if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
     let rootfs = steps::rootfs::build(&plan, &mut handed)?;
     if plan.join_cgroups {
@@ -180,6 +180,10 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     steps::paths::cover(&plan, &rootfs)?;
     steps::rootfs::enter(&plan, &rootfs)?;
     drop((rootfs, handed, prepared));
+    if !stdio.is_empty() {
+        let stdin = steps::stdio::own_null(stdio.remove(0))?;
+        stdio.insert(0, stdin);
+    }
     steps::stdio::install(stdio, terminal)?;
     steps::payload::become_it(&plan.process, seccomp)
 }

@@ -75,6 +75,10 @@ pub struct LaunchPlan {
     pub ids: Option<IdRange>,
     /// Opened in this order and handed to init: lowers, the writable directory, binds, devices.
     pub trees: Vec<Tree>,
+    /// Device nodes to make outside, for a container in whose user namespace mknod is refused; owners by the
+    /// container's ids. Handed in together, as one tree behind the others.
+    #[serde(default)]
+    pub nodes: Vec<DeviceStep>,
     /// Resource limits, by the kernel's number: soft, hard.
     pub rlimits: Vec<(i32, u64, u64)>,
     pub oom_score_adj: Option<i32>,
@@ -122,6 +126,8 @@ pub struct MountStep {
 pub enum MountSource {
     /// The next tree that was handed in; its attributes were set outside.
     Tree,
+    /// The device node with that number among those handed in.
+    Node(usize),
     New(NewFilesystem),
 }
 
@@ -171,7 +177,7 @@ impl Prelude {
     }
 }
 
-/// A device node to make. In a user namespace mknod is refused: there the specification binds host nodes.
+/// A device node to make: by init, or outside where the container has a user namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceStep {
     pub path: String,
@@ -195,6 +201,9 @@ pub struct ProcessPlan {
     /// Permitted and effective of a process whose user is root.
     pub effective: CapSet,
     pub no_new_privileges: bool,
+    /// Entered with the execve; none where it is empty.
+    #[serde(default)]
+    pub apparmor: String,
     pub terminal: bool,
     /// Make the working directory where it is missing.
     pub create_directory: bool,
@@ -256,8 +265,12 @@ impl Plan {
         for mount in &spec.mounts {
             mounts.push(mount_step(mount, idmap, &input.populate, &mut launch.trees)?);
         }
+        let mut devices: Vec<DeviceStep> = spec.linux.devices.iter().map(device_step).collect();
+        if idmap {
+            mounts.extend(devices.iter().enumerate().map(|(index, device)| node_step(index, device)));
+            launch.nodes = std::mem::take(&mut devices);
+        }
         fill(&mut mounts);
-        let devices = spec.linux.devices.iter().map(device_step).collect();
         let init = InitPlan {
             lowers,
             writable,
@@ -393,6 +406,10 @@ fn fill(steps: &mut [MountStep]) {
     }
 }
 
+fn node_step(index: usize, device: &DeviceStep) -> MountStep {
+    MountStep { target: device.path.clone(), source: MountSource::Node(index), populate: false, seal: false }
+}
+
 fn device_step(device: &Device) -> DeviceStep {
     const BLOCK: u32 = 0o060_000;
     const CHARACTER: u32 = 0o020_000;
@@ -422,6 +439,7 @@ fn process(spec: &Spec, user: String, groups: Vec<String>, reaper: bool) -> Resu
         bounding: set(&capabilities.bounding)?,
         effective: set(&capabilities.effective)?,
         no_new_privileges: spec.process.no_new_privileges,
+        apparmor: spec.process.apparmor_profile.clone(),
         terminal: spec.process.terminal,
         create_directory: true,
         reaper,

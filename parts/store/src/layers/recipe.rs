@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use corten_sys::{Dir, SysError, fs};
+use corten_sys::{Dir, Errno, SysError, fs};
 use rustix::fs::OFlags;
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
@@ -100,6 +100,17 @@ pub enum RecipeError {
     Sys(#[from] SysError),
     #[error("write the layer's tar: {0}")]
     Output(#[source] io::Error),
+}
+
+impl RecipeError {
+    /// What the kernel answered, where that is why.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Write(error) | Self::Read(error) | Self::Output(error) => Errno::from_io_error(error),
+            Self::Sys(error) => Some(error.errno()),
+            Self::Damaged | Self::Short(_) => None,
+        }
+    }
 }
 
 /// Writes the exact tar of the layer at `layer` (holding the tree in `tree`) to `output`.

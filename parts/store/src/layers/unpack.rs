@@ -43,6 +43,18 @@ pub enum ApplyError {
     Sys(#[from] SysError),
 }
 
+impl ApplyError {
+    /// What the kernel answered, where that is why.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Entry { source, .. } | Self::Sys(source) => Some(source.errno()),
+            Self::Inodes => Some(Errno::NOSPC),
+            Self::Recipe(error) => error.errno(),
+            _ => None,
+        }
+    }
+}
+
 /// How often the free inodes are looked at, in entries.
 const INODE_CHECK: u64 = 4096;
 const OPAQUE: &[u8] = b".wh..wh..opq";

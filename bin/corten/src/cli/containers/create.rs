@@ -22,8 +22,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let spec = flags::to_spec(&engine, &context.settings, &args).map_err(|error| error.code(1))?;
     let cidfile = CidFile::reserve(context, args.cidfile.as_deref()).map_err(|error| error.code(1))?;
     let record = containers::create(&engine, spec)?;
-    containers::make_durable(&engine, &record)?;
-    cidfile.write(&record.id)?;
+    containers::make_durable(&engine, &record).inspect_err(|_| containers::forget(&engine, &record))?;
+    cidfile.write(&engine, &record)?;
     context.ui.line(&record.id);
     Ok(0)
 }

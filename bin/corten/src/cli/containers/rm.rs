@@ -39,6 +39,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         }
         Ok(None)
     });
-    containers::sweep(&context.engine()?)?;
-    removed
+    // Once, however many there were.
+    let swept = context.engine().and_then(|engine| Ok(containers::sweep(&engine)?));
+    removed.and_then(|code| swept.map(|()| code))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use corten_engine::containers::{self, ContainerSpec, StartOptions};
+use corten_engine::containers::{self, ContainerRecord, ContainerSpec, StartOptions};
 use corten_engine::{Engine, ErrorKind};
 use corten_sys::{fs, socket};
 
@@ -34,7 +34,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
     let id = containers::random_id()?;
     if let Some(keeper) = &mut context.keeper {
-        keeper.clone_early(&engine, &id, &spec, options.is_some())?;
+        let begun = keeper.clone_early(&engine, &id, &spec, options.is_some());
+        begun.map_err(|error| CliError::from(error).code(125))?;
     }
     let result = start(context, &engine, &args, id, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
@@ -52,7 +53,7 @@ fn start(
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
     let record = containers::create_as(engine, id, spec).map_err(|error| CliError::from(error).code(125))?;
-    cidfile.write(&record.id)?;
+    cidfile.write(engine, &record).map_err(|error| error.code(125))?;
     let keeper = context.take_keeper()?;
     let (client, session) = match options {
         None => (None, None),
@@ -93,10 +94,12 @@ impl CidFile {
         Ok(Self(path))
     }
 
-    pub(super) fn write(self, id: &str) -> Result<(), CliError> {
-        match self.0 {
-            Some(path) => Ok(fs::write_atomic(path, id.as_bytes())?),
-            None => Ok(()),
-        }
+    /// Writes it; a container whose id could not be told is removed again.
+    pub(super) fn write(self, engine: &Engine, record: &ContainerRecord) -> Result<(), CliError> {
+        let Some(path) = self.0 else { return Ok(()) };
+        fs::write_atomic(path, record.id.as_bytes()).map_err(|error| {
+            containers::forget(engine, record);
+            CliError::from(error)
+        })
     }
 }

@@ -14,6 +14,7 @@ use corten_sys::fs;
 use super::args::ContainerFlags;
 use super::{mounts, security, values};
 use crate::cli::CliError;
+use crate::cli::error::daemon;
 use crate::settings::{Settings, variable_or_empty};
 
 /// Reads everything the flags say. Wrong values exit with docker's 125.
@@ -22,13 +23,24 @@ pub(crate) fn to_spec(
     settings: &Settings,
     flags: &ContainerFlags,
 ) -> Result<ContainerSpec, CliError> {
-    let mut spec = read(settings, flags).map_err(|reason| CliError::new(reason, 125))?;
+    let mut spec = read(settings, flags).map_err(|reason| match reason.starts_with(ARGUMENT) {
+        true => CliError::bare(reason, 125),
+        false => CliError::new(reason, 125),
+    })?;
     for share in [&mut spec.namespaces.pid, &mut spec.namespaces.ipc] {
         if let Share::Container(name) = share {
             *name = containers::find(engine, name).map_err(|error| CliError::from(error).code(125))?.id;
         }
     }
     Ok(spec)
+}
+
+/// How docker's client begins to complain of a flag's value, without a prefix.
+const ARGUMENT: &str = "invalid argument \"";
+
+/// Says which flag's value was wrong.
+fn argument<T>(flag: &str, text: &str, read: Result<T, String>) -> Result<T, String> {
+    read.map_err(|reason| format!("{ARGUMENT}{text}\" for \"{flag}\" flag: {reason}"))
 }
 
 fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, String> {
@@ -74,9 +86,9 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         volumes_from: flags.volumes_from.clone(),
         resources: resources(flags)?,
         cgroup_parent: flags.cgroup_parent.clone(),
-        oom_score_adj: oom_score(flags.oom_score_adj)?,
+        oom_score_adj: flags.oom_score_adj,
         ulimits: flags.ulimit.iter().map(|text| values::parse_ulimit(text)).collect::<Result<_, _>>()?,
-        shm_size: flags.shm_size.as_deref().map(values::parse_size).transpose()?.filter(|&size| size > 0),
+        shm_size: shm_size(flags)?,
         sysctls: sysctls(flags)?,
         devices: flags.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
         cap_add: flags.cap_add.clone(),
@@ -87,6 +99,12 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         namespaces: security::namespaces(flags)?,
         log: log(flags)?,
     })
+}
+
+/// Zero is the default.
+fn shm_size(flags: &ContainerFlags) -> Result<Option<u64>, String> {
+    let Some(text) = flags.shm_size.as_deref() else { return Ok(None) };
+    Ok(Some(argument("--shm-size", text, values::parse_size(text))?).filter(|&size| size > 0))
 }
 
 /// Only images of this machine's platform run here; another one asked for is not silently replaced.
@@ -121,29 +139,46 @@ pub(crate) fn read_environment(
 ) -> Result<Vec<String>, String> {
     let mut env = Vec::new();
     for path in files {
-        let path = settings.directory.join(path);
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-        for line in text.trim_start_matches('\u{feff}').lines() {
-            let line = line.trim_start();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let name = line.split('=').next().unwrap_or_default();
-            if name.is_empty() || name.contains(char::is_whitespace) {
-                return Err(format!(
-                    "poorly formatted environment: variable '{name}' contains whitespaces or has no name"
-                ));
-            }
-            env.extend(client_environment(line));
+        for line in key_value_file(&settings.directory, path)? {
+            env.extend(client_environment(&line));
         }
     }
     for entry in entries {
         if entry.starts_with('=') || entry.is_empty() {
-            return Err(format!("invalid environment variable: {entry}"));
+            let reason = format!("invalid environment variable: {entry}");
+            return argument("-e, --env", entry, Err(reason));
         }
         env.extend(client_environment(entry));
     }
     Ok(env)
+}
+
+/// The lines of a file of `NAME=value`s, but for comments and empty ones.
+fn key_value_file(directory: &Path, path: &str) -> Result<Vec<String>, String> {
+    let wrong = |reason: String| format!("invalid env file ({path}): {reason}");
+    let bytes = fs::read(directory.join(path))
+        .map_err(|error| format!("open {path}: {}", corten_sys::error::reason(error.errno())))?;
+    let mut lines = Vec::new();
+    for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Ok(line) = std::str::from_utf8(line) else {
+            let bytes: Vec<_> = line.iter().map(ToString::to_string).collect();
+            return Err(wrong(format!("invalid utf8 bytes at line {}: [{}]", number + 1, bytes.join(" "))));
+        };
+        let line = line.trim_start_matches('\u{feff}').trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let name = line.split('=').next().unwrap_or_default();
+        if name.contains(char::is_whitespace) {
+            return Err(wrong(format!("variable '{name}' contains whitespaces")));
+        }
+        if name.is_empty() {
+            return Err(wrong(format!("no variable name on line '{line}'")));
+        }
+        lines.push(line.to_owned());
+    }
+    Ok(lines)
 }
 
 /// An entry without a value takes the caller's, or unsets the name where the caller has none.
@@ -187,28 +222,42 @@ fn proxies(settings: &Settings) -> Vec<String> {
 fn labels(directory: &Path, flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
     let mut labels = BTreeMap::new();
     for path in &flags.label_file {
-        let text = fs::read_to_string(directory.join(path)).map_err(|error| error.to_string())?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        labels.extend(lines.map(values::pair));
+        labels.extend(key_value_file(directory, path)?.iter().map(|line| values::pair(line)));
     }
-    labels.extend(flags.label.iter().map(|text| values::pair(text)));
-    if labels.contains_key("") {
-        return Err("invalid label: a label needs a name".to_owned());
+    for text in &flags.label {
+        let (name, value) = argument("-l, --label", text, label(text))?;
+        labels.insert(name, value);
     }
     Ok(labels)
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = values::pair(text);
+    if name.is_empty() {
+        return Err(format!("invalid label '{text}': empty name"));
+    }
+    if name.contains(char::is_whitespace) {
+        return Err(format!("label '{name}' contains whitespaces"));
+    }
+    Ok((name, value))
+}
+
 fn extra_hosts(entries: &[String]) -> Result<Vec<String>, String> {
     for entry in entries {
-        let address =
-            entry.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
-        let Some(address) = address else { return Err(format!("bad format for add-host: \"{entry}\"")) };
-        let plain = address.trim_start_matches('[').trim_end_matches(']');
-        if plain.parse::<std::net::IpAddr>().is_err() {
-            return Err(format!("invalid IP address in add-host: \"{address}\""));
-        }
+        argument("--add-host", entry, extra_host(entry))?;
     }
     Ok(entries.to_vec())
+}
+
+fn extra_host(entry: &str) -> Result<(), String> {
+    let address =
+        entry.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
+    let Some(address) = address else { return Err(format!("bad format for add-host: \"{entry}\"")) };
+    let plain = address.trim_start_matches('[').trim_end_matches(']');
+    if plain.parse::<std::net::IpAddr>().is_err() {
+        return Err(format!("invalid IP address in add-host: \"{address}\""));
+    }
+    Ok(())
 }
 
 fn expose(entries: &[String]) -> Result<Vec<String>, String> {
@@ -229,23 +278,32 @@ fn expose(entries: &[String]) -> Result<Vec<String>, String> {
 
 fn restart(text: &str) -> Result<Restart, String> {
     let (name, limit) = text.split_once(':').map_or((text, None), |(name, limit)| (name, Some(limit)));
-    let wrong = || format!("invalid restart policy: '{text}'");
-    match (name, limit) {
-        ("no" | "", None) => Ok(Restart::No),
-        ("always", None) => Ok(Restart::Always),
-        ("unless-stopped", None) => Ok(Restart::UnlessStopped),
-        ("on-failure", None) => Ok(Restart::OnFailure(0)),
-        ("on-failure", Some(limit)) => {
-            let limit = limit.parse().map_err(|_| {
-                format!("invalid restart policy format: maximum retry count must be an integer: {limit}")
-            })?;
-            Ok(Restart::OnFailure(limit))
+    let format = |reason: &str| Err(format!("invalid restart policy format: {reason}"));
+    let limit = match limit {
+        Some(_) if name.is_empty() => return format("no policy provided before colon"),
+        Some(limit) => match limit.parse::<i64>() {
+            Ok(limit) => limit,
+            Err(_) => return format("maximum retry count must be an integer"),
+        },
+        None => 0,
+    };
+    let policy = match name {
+        "no" | "" => Restart::No,
+        "always" => Restart::Always,
+        "unless-stopped" => Restart::UnlessStopped,
+        "on-failure" => match u64::try_from(limit) {
+            Ok(limit) => Restart::OnFailure(limit),
+            Err(_) => return Err(daemon("maximum retry count cannot be negative")),
+        },
+        _ => {
+            let known = "use one of: no, on-failure, always, unless-stopped";
+            return Err(daemon(&format!("invalid restart policy '{name}': {known}")));
         }
-        ("always" | "unless-stopped" | "no", Some(_)) => {
-            Err(format!("{}: maximum retry count can only be used with 'on-failure'", wrong()))
-        }
-        _ => Err(format!("{}: unknown policy; use one of: no, on-failure, always, unless-stopped", wrong())),
+    };
+    if limit != 0 && !matches!(policy, Restart::OnFailure(_)) {
+        return Err(daemon(&format!("maximum retry count cannot be used with restart policy '{name}'")));
     }
+    Ok(policy)
 }
 
 fn user_mounts(directory: &Path, flags: &ContainerFlags) -> Result<Vec<MountSpec>, String> {
@@ -259,41 +317,18 @@ fn user_mounts(directory: &Path, flags: &ContainerFlags) -> Result<Vec<MountSpec
     if bad.is_some() { Err("a path contains a NUL byte".to_owned()) } else { Ok(mounts) }
 }
 
-const SMALLEST_MEMORY: i64 = 6 << 20;
-
 fn resources(flags: &ContainerFlags) -> Result<Resources, String> {
-    let limit = |text: &Option<String>| text.as_deref().map(values::parse_limit).transpose();
-    let memory = limit(&flags.memory)?.filter(|&bytes| bytes != 0);
-    if memory.is_some_and(|bytes| (0..SMALLEST_MEMORY).contains(&bytes)) {
-        return Err("Minimum memory limit allowed is 6MB".to_owned());
-    }
-    let mut swap = limit(&flags.memory_swap)?.filter(|&bytes| bytes != 0);
-    match (memory, swap) {
-        (None, Some(bytes)) if bytes > 0 => {
-            return Err(
-                "You should always set the Memory limit when using Memoryswap limit, see usage".to_owned()
-            );
-        }
-        (Some(memory), Some(swap)) if swap > 0 && swap < memory => {
-            return Err("Minimum memoryswap limit should be larger than memory limit, see usage".to_owned());
-        }
+    let limit = |flag: &str, text: &Option<String>| {
+        text.as_deref().map(|text| argument(flag, text, values::parse_limit(text))).transpose()
+    };
+    let memory = limit("-m, --memory", &flags.memory)?.filter(|&bytes| bytes != 0);
+    let mut swap = limit("--memory-swap", &flags.memory_swap)?.filter(|&bytes| bytes != 0);
+    if swap.is_none() {
         // docker's default: as much swap again as memory.
-        (Some(memory), None) if memory > 0 => swap = memory.checked_mul(2),
-        _ => {}
+        swap = memory.filter(|&bytes| bytes > 0).and_then(|bytes| bytes.checked_mul(2));
     }
-    let reservation = limit(&flags.memory_reservation)?;
-    if let (Some(memory), Some(reservation)) = (memory, reservation)
-        && memory > 0
-        && reservation > memory
-    {
-        return Err(
-            "Minimum memory limit can not be less than memory reservation limit, see usage".to_owned()
-        );
-    }
+    let reservation = limit("--memory-reservation", &flags.memory_reservation)?;
     let nano_cpus = flags.cpus.as_deref().map(values::parse_cpus).transpose()?.filter(|&cpus| cpus > 0);
-    if nano_cpus.is_some() && (flags.cpu_quota.is_some() || flags.cpu_period.is_some()) {
-        return Err("Conflicting options: Nano CPUs and CPU Period cannot both be set".to_owned());
-    }
     Ok(Resources {
         memory: Memory {
             limit: memory,
@@ -323,44 +358,50 @@ fn swappiness(value: Option<i64>) -> Result<Option<u64>, String> {
     match value {
         None | Some(-1) => Ok(None),
         Some(value @ 0..=100) => Ok(Some(value.cast_unsigned())),
-        Some(value) => Err(format!("Invalid value: {value}, valid memory swappiness range is 0-100")),
-    }
-}
-
-fn oom_score(value: Option<i32>) -> Result<Option<i32>, String> {
-    match value {
-        Some(score) if !(-1000..=1000).contains(&score) => {
-            Err(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))
-        }
-        other => Ok(other),
+        Some(value) => Err(format!("invalid value: {value}. Valid memory swappiness range is 0-100")),
     }
 }
 
 fn blkio(flags: &ContainerFlags) -> Result<Blkio, String> {
     let weight = flags.blkio_weight.filter(|&weight| weight != 0);
-    if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
-        return Err("Range of blkio weight is from 10 to 1000".to_owned());
-    }
-    let bytes = |list: &[String]| {
-        list.iter().map(|text| rate(text, values::parse_size)).collect::<Result<Vec<_>, _>>()
+    let each = |flag: &str, list: &[String], value: fn(&str) -> Option<u64>, wrong: fn(&str) -> String| {
+        let read = |text: &String| {
+            argument(flag, text, rate(text, |number| value(number).ok_or_else(|| wrong(text))))
+        };
+        list.iter().map(read).collect::<Result<Vec<_>, _>>()
     };
-    let count = |text: &str| text.parse::<u64>().map_err(|_| format!("invalid number: '{text}'"));
-    let numbers = |list: &[String]| list.iter().map(|text| rate(text, count)).collect::<Result<Vec<_>, _>>();
+    let number = |text: &str| text.parse::<u64>().ok();
+    let bytes = |text: &str| values::parse_size(text).ok();
+    let wrong_rate = |text: &str| {
+        format!(
+            "{RATE}{text}. The correct format is <device-path>:<number>. Number must be a positive integer"
+        )
+    };
+    let wrong_bytes = |text: &str| {
+        format!(
+            "{RATE}{text}. The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
+        )
+    };
+    let weight_of =
+        |text: &str| text.parse::<u64>().ok().filter(|weight| *weight == 0 || (10..=1000).contains(weight));
+    let wrong_weight = |text: &str| format!("invalid weight for device: {text}");
     Ok(Blkio {
         weight,
-        weight_device: numbers(&flags.blkio_weight_device)?,
-        read_bps: bytes(&flags.device_read_bps)?,
-        write_bps: bytes(&flags.device_write_bps)?,
-        read_iops: numbers(&flags.device_read_iops)?,
-        write_iops: numbers(&flags.device_write_iops)?,
+        weight_device: each("--blkio-weight-device", &flags.blkio_weight_device, weight_of, wrong_weight)?,
+        read_bps: each("--device-read-bps", &flags.device_read_bps, bytes, wrong_bytes)?,
+        write_bps: each("--device-write-bps", &flags.device_write_bps, bytes, wrong_bytes)?,
+        read_iops: each("--device-read-iops", &flags.device_read_iops, number, wrong_rate)?,
+        write_iops: each("--device-write-iops", &flags.device_write_iops, number, wrong_rate)?,
     })
 }
+
+const RATE: &str = "invalid rate for device: ";
 
 /// Reads `PATH:VALUE` and looks the device up.
 fn rate(text: &str, value: impl Fn(&str) -> Result<u64, String>) -> Result<DeviceValue, String> {
     let (path, number) = text.split_once(':').ok_or_else(|| format!("bad format: {text}"))?;
     if !path.starts_with("/dev/") {
-        return Err(format!("bad format for device path: {path}"));
+        return Err(format!("bad format for device path: {text}"));
     }
     let stat = rustix::fs::stat(path)
         .map_err(|errno| format!("device {path}: {}", corten_sys::error::reason(errno)))?;
@@ -369,25 +410,27 @@ fn rate(text: &str, value: impl Fn(&str) -> Result<u64, String>) -> Result<Devic
 }
 
 fn device_rules(list: &[String]) -> Result<Option<Vec<DeviceRule>>, String> {
-    let rule = |text: &String| {
-        let invalid = || format!("invalid device cgroup format '{text}'");
-        let fields: Vec<&str> = text.split_whitespace().collect();
-        let [kind, numbers, access] = fields.as_slice() else { return Err(invalid()) };
-        let kind = match *kind {
-            "a" => DeviceKind::All,
-            "b" => DeviceKind::Block,
-            "c" => DeviceKind::Char,
-            _ => return Err(invalid()),
-        };
-        let number = |text: &str| match text {
-            "*" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| invalid()),
-        };
-        let (major, minor) = numbers.split_once(':').ok_or_else(invalid)?;
-        let access = Access::parse(access).ok_or_else(invalid)?;
-        Ok(DeviceRule { allow: true, kind, major: number(major)?, minor: number(minor)?, access })
-    };
+    let rule = |text: &String| argument("--device-cgroup-rule", text, device_rule(text));
     if list.is_empty() { Ok(None) } else { list.iter().map(rule).collect::<Result<_, _>>().map(Some) }
+}
+
+fn device_rule(text: &str) -> Result<DeviceRule, String> {
+    let invalid = || format!("invalid device cgroup format '{text}'");
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let [kind, numbers, access] = fields.as_slice() else { return Err(invalid()) };
+    let kind = match *kind {
+        "a" => DeviceKind::All,
+        "b" => DeviceKind::Block,
+        "c" => DeviceKind::Char,
+        _ => return Err(invalid()),
+    };
+    let number = |text: &str| match text {
+        "*" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| invalid()),
+    };
+    let (major, minor) = numbers.split_once(':').ok_or_else(invalid)?;
+    let access = Access::parse(access).ok_or_else(invalid)?;
+    Ok(DeviceRule { allow: true, kind, major: number(major)?, minor: number(minor)?, access })
 }
 
 /// Reads `HOST[:CONTAINER][:ACCESS]`.
@@ -399,10 +442,11 @@ fn device(text: &str) -> Result<DeviceSpec, String> {
         [host, access] if is_access(access) => (*host, *host, *access),
         [host, container] => (*host, *container, "rwm"),
         [host, container, access] if is_access(access) => (*host, *container, *access),
+        [_, _, access] => return Err(format!("bad mode specified: {access}")),
         _ => return Err(format!("invalid device specification: {text}")),
     };
-    if !host.starts_with('/') || !container.starts_with('/') {
-        return Err(format!("{host} is not an absolute path"));
+    if let Some(path) = [host, container].into_iter().find(|path| !path.starts_with('/')) {
+        return Err(format!("{path} is not an absolute path"));
     }
     Ok(DeviceSpec { host: host.to_owned(), container: container.to_owned(), access: access.to_owned() })
 }
@@ -420,10 +464,9 @@ fn sysctls(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
             .any(|start| key.starts_with(start));
         let well_formed = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let namespaced = (ipc && !host_ipc) || (key.starts_with("net.") && !host_network);
-        if !well_formed || key.contains("..") || !namespaced || value.contains('\n') {
-            return Err(format!(
-                "sysctl '{key}' is not allowed: it is not in a namespace of the container's own"
-            ));
+        let readable = text.contains('=') && well_formed && !key.contains("..") && !value.contains('\n');
+        if !readable || !namespaced {
+            return argument("--sysctl", text, Err(format!("sysctl '{text}' is not allowed")));
         }
         sysctls.insert(key, value);
     }
@@ -435,23 +478,38 @@ fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
         None | Some("json-file" | "") => LogDriver::JsonFile,
         Some("none") => LogDriver::None,
         Some(other) => {
-            return Err(format!(
-                "logger: no log driver named '{other}' is registered: json-file and none are"
-            ));
+            return Err(daemon(&format!(
+                "error looking up logging plugin {other}: plugin \"{other}\" not found: json-file and none are there"
+            )));
         }
     };
     let mut log = LogSpec { driver, ..LogSpec::default() };
+    if log.driver == LogDriver::None && !flags.log_opt.is_empty() {
+        return Err("invalid logging opts for driver none".to_owned());
+    }
+    let failed = |reason: &str| daemon(&format!("failed to initialize logging driver: {reason}"));
     for option in &flags.log_opt {
         let (key, value) = values::pair(option);
         match (key.as_str(), log.driver) {
             ("max-size", LogDriver::JsonFile) if value == "-1" => log.max_size = 0,
-            ("max-size", LogDriver::JsonFile) => log.max_size = values::parse_size(&value)?,
-            ("max-file", LogDriver::JsonFile) => {
-                let number = value.parse().ok().filter(|&number| number > 0);
-                log.max_files =
-                    number.ok_or_else(|| format!("max-file must be a positive number, not '{value}'"))?;
+            ("max-size", LogDriver::JsonFile) => {
+                log.max_size = values::parse_size(&value).map_err(|reason| failed(&reason))?;
+                if log.max_size == 0 {
+                    return Err(failed("max-size must be a positive number"));
+                }
             }
-            _ => return Err(format!("unknown log opt '{key}' for {} log driver", log.driver.name())),
+            ("max-file", LogDriver::JsonFile) => {
+                let syntax = |_| failed(&format!("strconv.Atoi: parsing \"{value}\": invalid syntax"));
+                let number: i64 = value.parse().map_err(syntax)?;
+                log.max_files = u64::try_from(number).unwrap_or(0);
+                if log.max_files == 0 {
+                    return Err(failed("max-file cannot be less than 1"));
+                }
+            }
+            _ => {
+                let driver = log.driver.name();
+                return Err(daemon(&format!("unknown log opt '{key}' for {driver} log driver")));
+            }
         }
         log.options.insert(key, value);
     }

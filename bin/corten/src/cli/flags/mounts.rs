@@ -5,7 +5,7 @@ use std::path::Path;
 
 use corten_engine::containers::spec::{MountKind, MountSpec};
 
-use super::values;
+use super::{security, values};
 
 /// Reads `[SOURCE:]TARGET[:OPTIONS]`. A source that is no path is a volume's name.
 pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> {
@@ -34,11 +34,7 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
                 propagation = Some(option.to_owned());
             }
-            "z" | "Z" => {
-                return Err(format!(
-                    "volume {text}: option {option} needs SELinux, which this host does not run"
-                ));
-            }
+            "z" | "Z" => return Err(format!("volume {text}: option {option}: {}", security::no_labels())),
             _ => return Err(format!("{}: invalid mode: {options}", invalid())),
         }
     }

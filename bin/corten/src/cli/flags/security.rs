@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use corten_engine::containers::spec::{NamespaceModes, NetworkMode, Seccomp, SecurityOptions, Share};
+use corten_runtime::lsm;
 use corten_sys::fs;
 
 use super::args::ContainerFlags;
+use crate::cli::error::daemon;
 
 /// Sorts `--security-opt`.
 pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptions, String> {
@@ -15,6 +17,7 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
         match (key, value) {
             ("no-new-privileges", "" | "true") => options.no_new_privileges = true,
             ("no-new-privileges", "false") => options.no_new_privileges = false,
+            (_, "") => return Err(format!("Invalid --security-opt: \"{option}\"")),
             ("seccomp", "unconfined") => options.seccomp = Seccomp::Unconfined,
             ("seccomp", "builtin") => options.seccomp = Seccomp::Builtin,
             ("seccomp", path) => {
@@ -25,17 +28,23 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
                 options.seccomp = Seccomp::Custom(text);
             }
             ("systempaths", "unconfined") => options.unmasked = true,
-            ("apparmor", "unconfined") | ("label", "disable") => {}
-            ("apparmor", _) => {
-                return Err(format!("security option {option}: AppArmor is not active on this host"));
-            }
-            ("label", _) => {
-                return Err(format!("security option {option}: SELinux is not active on this host"));
-            }
-            _ => return Err(format!("invalid --security-opt 1: \"{option}\"")),
+            ("apparmor", profile) => options.apparmor = Some(profile.to_owned()),
+            // Which is what it is.
+            ("label", "disable") => {}
+            ("label", _) => return Err(format!("security option {option}: {}", no_labels())),
+            _ => return Err(daemon(&format!("invalid --security-opt 2: \"{option}\""))),
         }
     }
     Ok(options)
+}
+
+/// Why nothing is labelled. Confining by SELinux is not there: not the processes, nor what they would have to read.
+pub(super) fn no_labels() -> &'static str {
+    if lsm::has_selinux() {
+        "corten does not label for SELinux yet"
+    } else {
+        "SELinux is not active on this host"
+    }
 }
 
 /// Reads the namespace flags.
@@ -44,7 +53,7 @@ pub(super) fn namespaces(flags: &ContainerFlags) -> Result<NamespaceModes, Strin
         None => Ok(false),
         Some("host") => Ok(true),
         Some(value) if allowed.contains(&value) => Ok(false),
-        Some(value) => Err(format!("--{flag}: invalid mode: {value}")),
+        Some(_) => Err(format!("--{flag}: invalid {} mode", flag.trim_end_matches("ns").to_uppercase())),
     };
     Ok(NamespaceModes {
         user_host: only("userns", &flags.userns, &["", "private", "auto"])?,

@@ -47,8 +47,12 @@ pub(super) fn parse_cpus(text: &str) -> Result<u64, String> {
         )
     };
     let cpus: f64 = text.parse().map_err(|_| invalid())?;
-    if !cpus.is_finite() || !(0.0..1e6).contains(&cpus) {
+    if !cpus.is_finite() {
         return Err(invalid());
+    }
+    if !(0.0..1e6).contains(&cpus) {
+        // More than any machine has: refused where it is known how many there are.
+        return Ok(u64::MAX);
     }
     #[allow(
         clippy::cast_possible_truncation,
@@ -61,21 +65,37 @@ pub(super) fn parse_cpus(text: &str) -> Result<u64, String> {
 /// Reads `nofile=1024:2048`.
 pub(super) fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
     let wrong = |reason: &str| format!("invalid argument \"{text}\" for \"--ulimit\" flag: {reason}");
-    let (name, values) = text.split_once('=').ok_or_else(|| wrong("invalid ulimit argument"))?;
+    let (name, values) =
+        text.split_once('=').ok_or_else(|| wrong(&format!("invalid ulimit argument: {text}")))?;
     if corten_sys::rlimit::number(name).is_none() {
         return Err(wrong(&format!("invalid ulimit type: {name}")));
     }
-    let value = |text: &str| match text {
-        "-1" | "unlimited" => Ok(u64::MAX),
-        _ => text.parse::<u64>().map_err(|_| wrong("the value is no number")),
+    let value = |text: &str| match text.parse::<i64>() {
+        _ if text == "unlimited" => Ok(-1),
+        Ok(value) if value >= -1 => Ok(value),
+        _ => Err(wrong(&format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
     };
-    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
-    let (soft, hard) = (value(soft)?, value(hard)?);
-    if soft > hard {
-        return Err(wrong(&format!(
-            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-        )));
+    let parts: Vec<&str> = values.split(':').collect();
+    let (soft, hard) = match parts.as_slice() {
+        [both] => (value(both)?, value(both)?),
+        [soft, hard] => (value(soft)?, value(hard)?),
+        _ => {
+            let reason = "can only have up to two, `soft[:hard]`";
+            return Err(wrong(&format!("too many limit value arguments - {values}, {reason}")));
+        }
+    };
+    let order = "ulimit soft limit must be less than or equal to hard limit:";
+    match (soft, hard) {
+        (-1, hard) if hard != -1 => {
+            return Err(wrong(&format!("{order} soft: -1 (unlimited), hard: {hard}")));
+        }
+        (soft, hard) if hard != -1 && soft > hard => {
+            return Err(wrong(&format!("{order} {soft} > {hard}")));
+        }
+        _ => {}
     }
+    // -1 is the kernel's "no limit", all bits set.
+    let (soft, hard) = (soft.cast_unsigned(), hard.cast_unsigned());
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
 
@@ -112,6 +132,7 @@ mod tests {
             assert!(parse_ulimit(text).is_err(), "{text}");
         }
         assert_eq!(parse_cpus("1.5"), Ok(1_500_000_000));
-        assert!(parse_cpus("-1").is_err() && parse_cpus("x").is_err());
+        assert_eq!(parse_cpus("-1"), Ok(u64::MAX));
+        assert!(parse_cpus("x").is_err());
     }
 }

@@ -37,6 +37,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 }
 
 fn text(info: &SystemInfo) -> String {
+    let apparmor =
+        "  apparmor\n   Default: unconfined (--security-opt apparmor=PROFILE enters one that is loaded)\n";
     let lines = [
         "Client:".to_owned(),
         format!(" Version:    {VERSION}"),
@@ -61,7 +63,7 @@ fn text(info: &SystemInfo) -> String {
         " Runtimes: corten".to_owned(),
         " Default Runtime: corten".to_owned(),
         " Security Options:".to_owned(),
-        "  seccomp".to_owned(),
+        format!("{}  seccomp", if info.apparmor { apparmor } else { "" }),
         "   Profile: builtin".to_owned(),
         "  userns".to_owned(),
         "   Default: a range of ids for each container".to_owned(),
@@ -77,6 +79,11 @@ fn text(info: &SystemInfo) -> String {
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+fn security_options(info: &SystemInfo) -> Vec<&'static str> {
+    let apparmor = info.apparmor.then_some("name=apparmor,profile=unconfined");
+    apparmor.into_iter().chain(["name=seccomp,profile=builtin", "name=userns"]).collect()
 }
 
 /// The members of docker's document that mean something here.
@@ -119,7 +126,7 @@ fn document(info: &SystemInfo) -> Value {
         "Runtimes": {"corten": {"path": "corten"}},
         "DefaultRuntime": "corten",
         "LiveRestoreEnabled": true,
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=userns"],
+        "SecurityOptions": security_options(info),
         "Warnings": null,
         "ClientInfo": {"Version": VERSION},
     })

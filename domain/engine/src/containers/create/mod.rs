@@ -1,5 +1,7 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
+mod host_checks;
+mod limits;
 mod mounts;
 mod process_record;
 
@@ -109,7 +111,7 @@ fn compose(
 }
 
 fn parse_signal(text: &str) -> Result<i32, Error> {
-    signal::parse(text).ok_or_else(|| Error::invalid(format!("invalid signal: {text}")))
+    signal::parse(text).ok_or_else(|| Error::invalid(format!("Invalid signal: {text}")))
 }
 
 /// The highest id of a layer's file that a container's range is made to hold: 16 slots of 65,536.
@@ -145,7 +147,8 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
         .hint("--userns=host runs it with the host's ids"));
     }
     super::oci_spec::bounding_set(spec)?;
-    Ok(())
+    limits::check(spec)?;
+    host_checks::check(spec)
 }
 
 fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String, Error> {
@@ -213,6 +216,9 @@ impl Drop for Undo<'_> {
         }
         if let Some(name) = &self.name {
             results.push(store.release_name(name, &self.id));
+        }
+        if self.directory.is_some() || !self.volumes.is_empty() {
+            results.push(store.empty_trash());
         }
         for error in results.into_iter().filter_map(Result::err) {
             log::warn!("undoing the creation of container {}: {error}", self.id);

@@ -5,12 +5,10 @@ use corten_runtime::cgroups::resources::{Access, DeviceKind, DeviceRule};
 use std::path::Path;
 
 use corten_spec::runtime::{Device, Mount};
-use corten_sys::SysError;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 
 use crate::Error;
 use crate::containers::record::ContainerRecord;
-use crate::containers::spec::DeviceSpec;
 
 /// Every container's nodes: name, major, minor.
 const DEFAULT: [(&str, u32, u32); 6] =
@@ -21,28 +19,36 @@ pub(super) fn is_default(path: &str) -> bool {
     path.strip_prefix("/dev/").is_some_and(|name| DEFAULT.iter().any(|(default, ..)| *default == name))
 }
 
-/// The nodes to make with mknod, for a container with the host's ids.
-pub(super) fn to_make(record: &ContainerRecord) -> Result<Vec<Device>, Error> {
-    let mut devices: Vec<Device> = DEFAULT
-        .iter()
-        .map(|&(name, major, minor)| Device {
-            path: format!("/dev/{name}"),
-            kind: "c".to_owned(),
-            major,
-            minor,
-            file_mode: Some(0o666),
-            ..Device::default()
-        })
-        .collect();
+/// The nodes to make: those asked for, and where the container has the host's ids the default ones as well. Whoever
+/// mounts a /dev of their own gets what is in that.
+pub(super) fn to_make(record: &ContainerRecord, user_namespace: bool) -> Result<Vec<Device>, Error> {
+    if record.mounts.iter().any(|own| own.target == "/dev") {
+        return Ok(Vec::new());
+    }
+    let mut devices = if user_namespace { Vec::new() } else { defaults() };
     if record.spec.privileged {
         let default = devices.clone();
         let others = host_nodes(Path::new("/dev"))?;
         devices.extend(others.into_iter().filter(|node| default.iter().all(|known| known.path != node.path)));
     }
     for asked in requested(record)? {
-        devices.push(Node::read(&asked.host)?.to_device(asked.container.clone()));
+        let device = asked.node.to_device(asked.container);
+        devices.retain(|other| other.path != device.path);
+        devices.push(device);
     }
     Ok(devices)
+}
+
+fn defaults() -> Vec<Device> {
+    let device = |&(name, major, minor): &(&str, u32, u32)| Device {
+        path: format!("/dev/{name}"),
+        kind: "c".to_owned(),
+        major,
+        minor,
+        file_mode: Some(0o666),
+        ..Device::default()
+    };
+    DEFAULT.iter().map(device).collect()
 }
 
 /// Directories of /dev that every container has its own of, and nodes that belong to a terminal session.
@@ -71,21 +77,15 @@ fn host_nodes(directory: &Path) -> Result<Vec<Device>, Error> {
     Ok(devices)
 }
 
-/// The host's nodes to bind, where mknod is refused.
-pub(super) fn to_bind(record: &ContainerRecord) -> Result<Vec<Mount>, Error> {
-    let bind = |source: &str, destination: &str| Mount {
-        destination: destination.to_owned(),
+/// The host's nodes to bind, where mknod is refused: everybody may open them.
+pub(super) fn to_bind() -> Vec<Mount> {
+    let bind = |path: String| Mount {
+        destination: path.clone(),
         kind: "bind".to_owned(),
-        source: source.to_owned(),
+        source: path,
         options: ["bind", "rprivate", "noidmap", "nosuid", "noexec"].map(str::to_owned).to_vec(),
     };
-    let mut mounts: Vec<_> =
-        DEFAULT.iter().map(|(name, ..)| bind(&format!("/dev/{name}"), &format!("/dev/{name}"))).collect();
-    for asked in requested(record)? {
-        Node::read(&asked.host)?;
-        mounts.push(bind(&asked.host, &asked.container));
-    }
-    Ok(mounts)
+    DEFAULT.iter().map(|(name, ..)| bind(format!("/dev/{name}"))).collect()
 }
 
 /// The device rules of the container's cgroup; `None` allows everything.
@@ -96,38 +96,62 @@ pub(crate) fn rules(record: &ContainerRecord) -> Result<Option<Vec<DeviceRule>>,
     let mut rules = docker_default();
     rules.extend(record.spec.resources.devices.iter().flatten().cloned());
     for asked in requested(record)? {
-        let node = Node::read(&asked.host)?;
         let wrong = || Error::invalid(format!("invalid device mode: {}", asked.access));
         rules.push(DeviceRule {
             allow: true,
-            kind: node.kind,
-            major: Some(node.major),
-            minor: Some(node.minor),
+            kind: asked.node.kind,
+            major: Some(asked.node.major),
+            minor: Some(asked.node.minor),
             access: Access::parse(&asked.access).ok_or_else(wrong)?,
         });
     }
     Ok(Some(rules))
 }
 
-/// `--device`, a directory of nodes taken for each node in it, as docker does.
-fn requested(record: &ContainerRecord) -> Result<Vec<DeviceSpec>, Error> {
+/// One node of the host that was asked for.
+struct Requested {
+    node: Node,
+    container: String,
+    access: String,
+}
+
+/// `--device`, a directory taken for every node below it, as docker does: links in it do not count, a link itself does.
+fn requested(record: &ContainerRecord) -> Result<Vec<Requested>, Error> {
     let mut devices = Vec::new();
     for asked in &record.spec.devices {
-        let names = corten_sys::fs::list(&asked.host);
-        match names {
-            Ok(names) if !names.is_empty() => {
-                for name in names {
-                    let host = format!("{}/{name}", asked.host);
-                    let container = format!("{}/{name}", asked.container);
-                    if Node::read(&host).is_ok() {
-                        devices.push(DeviceSpec { host, container, access: asked.access.clone() });
+        let found = |node, container| Requested { node, container, access: asked.access.clone() };
+        if !Path::new(&asked.host).is_dir() {
+            devices.push(found(Node::read(&asked.host)?, asked.container.clone()));
+            continue;
+        }
+        let before = devices.len();
+        let mut directories = vec![String::new()];
+        while let Some(directory) = directories.pop() {
+            for name in corten_sys::fs::list(format!("{}{directory}", asked.host))? {
+                let below = format!("{directory}/{name}");
+                let host = format!("{}{below}", asked.host);
+                // A node that vanishes while we look belongs to hardware that was just pulled.
+                let Ok(stat) = rustix::fs::lstat(&host) else { continue };
+                match Node::of(&stat) {
+                    Some(node) => devices.push(found(node, format!("{}{below}", asked.container))),
+                    None if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                        directories.push(below);
                     }
+                    None => {}
                 }
             }
-            _ => devices.push(asked.clone()),
+        }
+        if devices.len() == before {
+            return Err(unusable(&asked.host, "no device node in this directory"));
         }
     }
     Ok(devices)
+}
+
+fn unusable(path: &str, reason: &str) -> Error {
+    Error::invalid(format!(
+        "error gathering device information while adding custom device \"{path}\": {reason}"
+    ))
 }
 
 struct Node {
@@ -152,19 +176,18 @@ impl Node {
     }
 
     fn read(path: &str) -> Result<Self, Error> {
-        let unusable = |reason: String| {
-            Error::invalid(format!(
-                "error gathering device information while adding custom device \"{path}\": {reason}"
-            ))
-        };
-        let stat = rustix::fs::stat(path)
-            .map_err(|errno| unusable(SysError::at("stat", path, errno).to_string()))?;
+        let stat =
+            rustix::fs::stat(path).map_err(|errno| unusable(path, &corten_sys::error::reason(errno)))?;
+        Self::of(&stat).ok_or_else(|| unusable(path, "not a device node"))
+    }
+
+    fn of(stat: &Stat) -> Option<Self> {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::CharacterDevice => DeviceKind::Char,
             FileType::BlockDevice => DeviceKind::Block,
-            _ => return Err(unusable("not a device node".to_owned())),
+            _ => return None,
         };
-        Ok(Self {
+        Some(Self {
             kind,
             major: rustix::fs::major(stat.st_rdev),
             minor: rustix::fs::minor(stat.st_rdev),

@@ -14,6 +14,9 @@ use crate::containers::spec::NetworkMode;
 /// Their names, in the run directory and in /etc.
 pub(crate) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
+/// The one whose name may be given away while the container runs.
+pub(crate) const SPARE: &str = "hostname";
+
 /// Writes the files, owned by the container's root.
 pub(crate) fn write(run_dir: &Path, record: &ContainerRecord, ids: Option<IdRange>) -> Result<(), Error> {
     let resolv = fs::read_if_exists("/etc/resolv.conf")?.unwrap_or_default();

@@ -39,11 +39,7 @@ pub(crate) fn generate(
             namespaces: linux::namespaces(spec, ids.is_some()),
             uid_mappings: linux::mappings(ids),
             gid_mappings: linux::mappings(ids),
-            devices: if ids.is_some() || record.mounts.iter().any(|own| own.target == "/dev") {
-                Vec::new()
-            } else {
-                devices::to_make(record)?
-            },
+            devices: devices::to_make(record, ids.is_some())?,
             cgroups_path: format!("/{}/{}", spec.cgroup_parent.as_deref().unwrap_or("corten"), record.id),
             sysctl: linux::sysctls(spec, ids),
             masked_paths: linux::masked_paths(spec),
@@ -73,6 +69,7 @@ fn process(record: &ContainerRecord) -> Result<Process, Error> {
         },
         rlimits: rlimits(spec),
         no_new_privileges: spec.security.no_new_privileges,
+        apparmor_profile: spec.security.apparmor_to_enter().to_owned(),
         oom_score_adj: spec.oom_score_adj,
         ..Process::default()
     })

@@ -20,7 +20,7 @@ pub(super) fn all(
 ) -> Result<Vec<Mount>, Error> {
     let mut mounts = defaults(&record.spec, facts);
     if user_namespace {
-        mounts.extend(devices::to_bind(record)?);
+        mounts.extend(devices::to_bind());
     } else if record.spec.privileged {
         mounts.retain(|mount| mount.destination != "/dev" || mount.kind == "tmpfs");
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError, pty};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 use super::super::prelude::{self, Prepared};
 use super::super::{Handed, Report};
@@ -25,8 +25,9 @@ pub(crate) fn attach_all(
 ) -> Result<Option<OwnedFd>, StartFailure> {
     let mut terminal = None;
     let mut sealed = Vec::new();
+    let mut nodes = None;
     for step in &plan.mounts {
-        let tree = attach(step, rootfs, handed, prepared)?;
+        let tree = attach(step, rootfs, handed, &mut Sources { prepared, nodes: &mut nodes })?;
         if step.seal {
             sealed.push((tree, &step.target));
         }
@@ -50,15 +51,30 @@ pub(crate) fn attach_all(
     Ok(terminal)
 }
 
+/// Where trees come from that were not handed in one by one.
+struct Sources<'a> {
+    prepared: &'a mut Prepared,
+    /// The directory of the device nodes, once it is attached.
+    nodes: &'a mut Option<Dir>,
+}
+
 fn attach(
     step: &MountStep,
     rootfs: &Dir,
     handed: &mut Handed,
-    prepared: &mut Prepared,
+    sources: &mut Sources<'_>,
 ) -> Result<OwnedFd, StartFailure> {
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
-        MountSource::New(filesystem) => match prepared.take(filesystem) {
+        MountSource::Node(number) => {
+            let nodes = match sources.nodes.take() {
+                Some(open) => sources.nodes.insert(open),
+                None => sources.nodes.insert(attach_nodes(handed)?),
+            };
+            let node = nodes.open_at(number.to_string(), OFlags::PATH | OFlags::NOFOLLOW, 0)?;
+            mount::clone_tree_of(node, &step.target, Depth::One)?
+        }
+        MountSource::New(filesystem) => match sources.prepared.take(filesystem) {
             Some(tree) => tree,
             None => prelude::make(filesystem)?,
         },
@@ -74,6 +90,16 @@ fn attach(
     }
     mount::attach(&tree, &target, &step.target)?;
     Ok(tree)
+}
+
+/// Attaches the device nodes that were made outside beside the root, which is soon left: only an attached mount can be
+/// cloned (before Linux 6.15).
+fn attach_nodes(handed: &mut Handed) -> Result<Dir, StartFailure> {
+    let name = "nodes";
+    rustix::fs::mkdirat(CWD, name, Mode::from_bits_truncate(0o755))
+        .map_err(|errno| SysError::at("mkdir", name, errno))?;
+    mount::attach_at(handed.next()?, CWD, name)?;
+    Ok(Dir::open(name)?)
 }
 
 /// Opens the file to mount over, creating it where it is missing. A dangling symlink gives way to a file.

@@ -10,6 +10,7 @@ use super::super::reaper;
 use super::super::user::{self, Identity};
 use crate::capabilities::{self, CapSet};
 use crate::launch::StartFailure;
+use crate::lsm;
 use crate::plan::ProcessPlan;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,6 +21,8 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     let root = Dir::open("/")?;
     let identity = user::resolve(&root, &plan.user, &plan.groups)?;
     enter_directory(&root, &plan.cwd, plan.create_directory)?;
+    // Before no_new_privs, which lets a process only into a narrower profile.
+    lsm::enter_on_exec(&root, &plan.apparmor)?;
     drop(root);
     hand_over_stdio(&identity)?;
     let mut environment = plan.env.clone();

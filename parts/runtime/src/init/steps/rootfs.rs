@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags, Propagation};
 use corten_sys::{Dir, Errno, SysError};
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, StatVfsMountFlags};
 
 use super::super::Handed;
 use crate::launch::StartFailure;
@@ -43,7 +43,23 @@ pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFa
     options.push_str(",userxattr");
     make_directory("root")?;
     mount_overlay(plan, options)?;
-    Ok(Dir::open("root")?)
+    let root = Dir::open("root")?;
+    if plan.writable {
+        check_writable(&root)?;
+    }
+    Ok(root)
+}
+
+/// An overlay that cannot make its work directory (a full disk) is mounted read-only without an error.
+fn check_writable(root: &Dir) -> Result<(), SysError> {
+    let failed = |errno| SysError::new("mount", "overlay", errno);
+    let statistics = rustix::fs::fstatvfs(root).map_err(failed)?;
+    if !statistics.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    // The reason is what the same attempt comes to here.
+    let tried = rustix::fs::mkdirat(CWD, "w/work/tried", Mode::from_bits_truncate(0o700));
+    Err(SysError::new("mount", "overlay: make its work directory", tried.err().unwrap_or(Errno::ROFS)))
 }
 
 /// A root that dies with its container needs no identity of its own, which the kernel would store in the upper
