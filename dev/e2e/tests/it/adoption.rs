@@ -171,6 +171,8 @@ fn a_service_that_ended_unwatched_comes_back() {
         "-c",
         "echo run; exec sleep 1000",
     ]);
+    // `run -d` returns when the payload is executed: it may not have said anything yet.
+    until("the first run", || (sandbox.corten(&["logs", "it"]).stdout == "run\n").then_some(()));
     let init = sandbox.pid_of(&id, "init");
     for pid in [worker(&sandbox, &id), init] {
         expect_orphan(pid);
