@@ -9,6 +9,7 @@
 mod fixture;
 mod invocation;
 mod leftovers;
+mod read_only;
 mod sandbox;
 mod skip;
 mod tar;
@@ -18,6 +19,7 @@ mod wait;
 pub use fixture::{busybox_archive, busybox_tree};
 pub use invocation::{Background, Invocation, Output};
 pub use leftovers::expect_orphan;
+pub use read_only::is_read_only;
 pub use sandbox::{Sandbox, binary};
 pub use skip::{Capability, have, skip};
 pub use tar::Archive;

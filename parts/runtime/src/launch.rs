@@ -111,8 +111,15 @@ fn clone_by_proxy(plan: &LaunchPlan, cgroup: Option<BorrowedFd<'_>>) -> Result<L
     let (ours, theirs) = socket::pair()?;
     let targets = plan.join.iter().map(|&(flag, pid)| Ok((flag, open_target(pid)?)));
     let targets = targets.collect::<Result<Vec<_>, SysError>>()?;
+    // As in clone_init: who joins no container's user namespace has the host's ids.
+    let joins_user = targets.iter().any(|(flag, _)| flag & namespace::USER != 0);
+    let protected = if plan.namespaces & namespace::USER == 0 && !joins_user {
+        Some(exec::detached_self()?)
+    } else {
+        None
+    };
     let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
-        init::proxy(&targets, plan.namespaces, cgroup, &theirs)
+        init::proxy(&targets, plan.namespaces, cgroup, &theirs, protected.as_ref())
     };
     drop(theirs);
     let reply = init::Report::receive(&ours);

@@ -28,7 +28,7 @@ use corten_store::lock::Lock;
 use corten_sys::{Errno, SysError, fs, socket};
 
 pub use create::create;
-pub use exec::{ExecOptions, ExecProcess, exec};
+pub use exec::{ExecOptions, ExecProcess, exec, has_host_ids};
 pub use lookup::{find, list, load};
 pub use record::ContainerRecord;
 pub use remove::{RemoveOptions, remove};
