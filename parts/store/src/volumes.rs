@@ -55,20 +55,28 @@ impl Store {
     /// Makes a volume; false where one of that name is there already, which is left as it is.
     pub fn create_volume(&self, volume: &Volume) -> Result<bool, StoreError> {
         let directory = self.volume_dir(&volume.name);
-        match fs::create_dir(&directory, 0o700) {
+        let made = match fs::create_dir(&directory, 0o700) {
             Err(error) if error.errno() == Errno::EXIST && fs::exists(directory.join("volume.json")) => {
                 return Ok(false);
             }
             // A directory without a record is one whose maker was killed: it goes on here.
-            Err(error) if error.errno() == Errno::EXIST => {}
-            other => other?,
+            Err(error) if error.errno() == Errno::EXIST => false,
+            other => other.map(|()| true)?,
+        };
+        let data = match fs::create_dir(directory.join("_data"), 0o755) {
+            Err(error) if error.errno() == Errno::EXIST => Ok(()),
+            other => other,
+        };
+        let written =
+            data.and_then(|()| fs::write_durable(directory.join("volume.json"), &record::render(volume)));
+        if written.is_err() && made {
+            fs::remove_file(directory.join("volume.json")).unwrap_or_default();
+            // Only while they are empty: a volume's content is never ours to remove.
+            for made in [directory.join("_data"), directory] {
+                rustix::fs::rmdir(&made).unwrap_or_default();
+            }
         }
-        match fs::create_dir(directory.join("_data"), 0o755) {
-            Err(error) if error.errno() == Errno::EXIST => {}
-            other => other?,
-        }
-        fs::write_durable(directory.join("volume.json"), &record::render(volume))?;
-        Ok(true)
+        Ok(written.map(|()| true)?)
     }
 
     /// Removes a volume and what is in it; false where there is none.

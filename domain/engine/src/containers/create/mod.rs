@@ -210,6 +210,9 @@ impl Drop for Undo<'_> {
         if let Some(name) = &self.name {
             results.push(store.release_name(name, &self.id));
         }
+        if self.directory.is_some() || !self.volumes.is_empty() {
+            results.push(store.empty_trash());
+        }
         for error in results.into_iter().filter_map(Result::err) {
             log::warn!("undoing the creation of container {}: {error}", self.id);
         }
