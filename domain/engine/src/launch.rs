@@ -112,7 +112,11 @@ impl Keeper {
             cgroup.deliver(&ours)?;
         }
         drop(client);
-        meanwhile()?;
+        if let Err(error) = meanwhile() {
+            // Until the keeper is through with it, or has died: then the next command finds what is left.
+            keeper::abort(&self.socket).unwrap_or_default();
+            return Err(error);
+        }
         match Reply::receive(&self.socket)? {
             Some(Reply::Started { pid }) => Ok(Running { socket: self.socket, pid }),
             Some(Reply::Failed(failure)) => {
@@ -129,6 +133,11 @@ impl Keeper {
 pub(crate) fn clean_up(order: &Order) {
     EngineHooks.release(order);
     EngineHooks.clean(order);
+}
+
+/// Says whether the kernel killed a process of the container for memory, while its cgroup is still there.
+pub(crate) fn oom_killed(order: &Order) -> bool {
+    EngineHooks.oom_killed(order)
 }
 
 /// A started container, from the starting command's side.

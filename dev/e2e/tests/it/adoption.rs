@@ -20,12 +20,12 @@ fn all_lines() -> Vec<String> {
     (0..60).map(|n| format!("line {n}")).collect()
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     expect_orphan(pid);
     signal(pid, 9);
 }
 
-fn worker(sandbox: &Sandbox, id: &str) -> i32 {
+pub(crate) fn worker(sandbox: &Sandbox, id: &str) -> i32 {
     until("a worker", || sandbox.worker_of(id))
 }
 

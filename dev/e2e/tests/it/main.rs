@@ -19,3 +19,4 @@ mod restart;
 mod run;
 mod security;
 mod tty;
+mod unwatched;

@@ -33,7 +33,7 @@ pub use lookup::{find, list, load};
 pub use record::ContainerRecord;
 pub use remove::{RemoveOptions, remove};
 pub use spec::ContainerSpec;
-pub use start::{StartOptions, start};
+pub use start::{StartOptions, restart_by_policy, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
 pub use wait::{last_exit, signal_process, wait, wait_for};

@@ -7,8 +7,8 @@ use corten_store::containers::NameOwner;
 use corten_sys::fs;
 
 use super::record::ContainerRecord;
-use super::state;
-use crate::{Engine, Error, id_range};
+use super::{start, state};
+use crate::{Engine, Error, launch};
 
 /// Sweeps. One readdir of each place where there is nothing to collect.
 pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
@@ -56,13 +56,27 @@ fn names(engine: &Engine) -> Result<Vec<(String, NameOwner)>, Error> {
     Ok(names)
 }
 
-/// Id ranges and run directories of containers that nobody starts, runs or cleans up after.
+/// Cgroups, id ranges and run directories of containers that nobody starts, runs or cleans up after.
 fn claims(engine: &Engine) -> Result<(), Error> {
     for id in fs::list(engine.run().join("containers"))? {
-        let Some(record) = ContainerRecord::load(engine, &id)? else { continue };
-        if !state::has_processes(engine, &id) && super::try_lock(engine, &record)?.is_some() {
-            id_range::release(&id_range::claims_of(engine, &id)?);
-            fs::remove_dir_all(engine.run_dir(&id))?;
+        if state::has_processes(engine, &id) {
+            continue;
+        }
+        match ContainerRecord::load(engine, &id)? {
+            // Its end is recorded first, and its policy asked.
+            Some(record) if state::has_run(engine, &id) => {
+                if let Err(error) = state::read(engine, &record) {
+                    log::warn!("leaving container {id} as it ended: {error}");
+                }
+            }
+            Some(record) => {
+                if let Some(_guard) = super::try_lock(engine, &record)? {
+                    launch::clean_up(&start::clean_up_order(engine, &record)?);
+                }
+            }
+            // Its keeper died between the removal of the record and the clean-up.
+            None if state::has_run(engine, &id) => launch::clean_up(&start::orphan_order(engine, &id)?),
+            None => {}
         }
     }
     Ok(())

@@ -8,16 +8,20 @@ mod clients;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use corten_sys::error::Context;
 use corten_sys::process::{self, Cloned, Pid};
 use corten_sys::{Errno, SysError, clock, memory, pty, socket, title};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
+use crate::exits::{self, ExitRecord};
+use crate::journal;
 use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
-use crate::state;
+use crate::state::{self, RunState};
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
@@ -85,17 +89,23 @@ impl WorkerHandle {
     }
 }
 
-/// Clones a worker from the keeper. `client` is one that the starting command has attached already.
+/// Clones a worker from the keeper. `client` is one that the starting command has attached already; `init` is for a
+/// worker that outlives its keeper.
 pub(crate) fn spawn(
     order: &Order,
     channels: &Channels,
     client: Option<UnixStream>,
+    init: &OwnedFd,
 ) -> Result<WorkerHandle, SysError> {
     let (ours, theirs) = socket::pair()?;
     match process::clone(0, None)? {
         Cloned::Parent { pid, pidfd } => Ok(WorkerHandle { pid, pidfd, control: ours }),
         Cloned::Child => {
-            let result = Worker::new(order, channels, theirs, client).and_then(Worker::serve);
+            journal::become_worker();
+            let result = Worker::new(order, channels, theirs, client, init).and_then(Worker::serve);
+            if let Err(error) = &result {
+                log::warn!("the worker gives up: {error}");
+            }
             process::exit_now(i32::from(result.is_err()))
         }
     }
@@ -104,6 +114,10 @@ pub(crate) fn spawn(
 struct Worker {
     /// Gone when the keeper has died: the worker goes on until the payload has ended or a new keeper comes.
     control: Option<UnixStream>,
+    /// The pidfd of init. Since Linux 6.15 it tells how init ended for as long as it is open, whoever reaped it.
+    init: OwnedFd,
+    run_dir: PathBuf,
+    exits: PathBuf,
     listener: UnixListener,
     outputs: Vec<(OwnedFd, Stream)>,
     stdin: Option<OwnedFd>,
@@ -127,11 +141,13 @@ impl Worker {
         channels: &Channels,
         control: UnixStream,
         client: Option<UnixStream>,
+        init: &OwnedFd,
     ) -> Result<Self, SysError> {
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = channels.for_worker()?;
         let client = client.map(Client::new).transpose()?;
-        let mut kept = vec![control.as_fd()];
+        let init = init.as_fd().try_clone_to_owned().on("dup", "pidfd")?;
+        let mut kept = vec![control.as_fd(), init.as_fd()];
         kept.extend(outputs.iter().map(|(fd, _)| fd.as_fd()));
         kept.extend(stdin.as_ref().map(AsFd::as_fd));
         kept.extend(client.as_ref().map(|client| client.socket().as_fd()));
@@ -141,6 +157,9 @@ impl Worker {
         let log = order.log.clone().map(LogFile::open).transpose()?;
         Ok(Self {
             control: Some(control),
+            init,
+            run_dir: order.run_dir.clone(),
+            exits: order.exits.clone(),
             listener,
             outputs,
             stdin,
@@ -177,8 +196,7 @@ impl Worker {
             if self.leaving {
                 return self.leave();
             }
-            let orphaned_and_done = self.control.is_none() && self.outputs.is_empty();
-            if self.draining || orphaned_and_done {
+            if self.draining || ready.init {
                 return self.drain();
             }
         }
@@ -191,6 +209,11 @@ impl Worker {
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(
                 self.control.as_ref().map_or(self.listener.as_fd(), AsFd::as_fd),
+                PollFlags::IN,
+            ),
+            // A keeper that lives sees this end itself.
+            PollFd::from_borrowed_fd(
+                if self.control.is_none() { self.init.as_fd() } else { self.listener.as_fd() },
                 PollFlags::IN,
             ),
         ];
@@ -215,6 +238,7 @@ impl Worker {
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
         let listener = events.next().unwrap_or(false);
         let control = events.next().unwrap_or(false) && self.control.is_some();
+        let init = events.next().unwrap_or(false) && self.control.is_none();
         let mut ready_of = |count: usize| -> Vec<usize> {
             events
                 .by_ref()
@@ -225,7 +249,7 @@ impl Worker {
         };
         let clients = ready_of(self.clients.len());
         let outputs = ready_of(self.outputs.len());
-        Ok(Ready { control, listener, clients, outputs })
+        Ok(Ready { control, init, listener, clients, outputs })
     }
 
     /// Reads the keeper's word.
@@ -344,8 +368,24 @@ impl Worker {
         Ok(())
     }
 
-    /// The payload has ended: takes over the rest of its output, reports, then serves the clients theirs.
+    /// What is to be recorded of an init whose keeper died first; `None` where the kernel does not tell any more, or
+    /// there is a new keeper.
+    fn read_exit(&self) -> Result<Option<ExitRecord>, SysError> {
+        let Some(state) = RunState::read(&self.run_dir)? else { return Ok(None) };
+        let last = exits::read(&self.exits)?.map_or(0, |last| last.generation);
+        let exit = process::exit_of_stranger(&self.init, state.init);
+        if state.keeper.is_alive() || last >= state.generation {
+            return Ok(None);
+        }
+        // Whether memory ran out is for the engine, which knows the cgroup and cleans up.
+        Ok(exit.map(|exit| state.ended(Some(exit), clock::wall_nanos())))
+    }
+
+    /// The payload has ended: takes over the rest of its output, reports to the keeper, or records where there is none,
+    /// then serves the clients theirs.
     fn drain(mut self) -> Result<(), SysError> {
+        // At once: where the kernel forgets with the reaping, the reaper is on its way.
+        let mut unrecorded = if self.control.is_none() { self.read_exit()? } else { None };
         for index in (0..self.outputs.len()).rev() {
             // Bounded: where somebody else holds the FIFO it may never run dry.
             for _ in 0..DRAIN_READS {
@@ -358,6 +398,14 @@ impl Worker {
             log.finish(!self.volatile).unwrap_or_default();
         }
         self.tell(DRAINED);
+        if self.control.is_none() && unrecorded.is_none() {
+            unrecorded = self.read_exit()?;
+        }
+        if let Some(record) = unrecorded {
+            exits::write(&self.exits, &record, !self.volatile)?;
+        }
+        // Who connects from now on, to wait for this moment, sees the end of the connection.
+        drop(self.listener);
         loop {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);
@@ -376,6 +424,8 @@ impl Worker {
 /// What [`Worker::wait`] found.
 struct Ready {
     control: bool,
+    /// Init has ended, and there is no keeper to see it.
+    init: bool,
     listener: bool,
     clients: Vec<usize>,
     outputs: Vec<usize>,
