@@ -73,6 +73,8 @@ impl Keeper {
                     let ended = keeper::run(theirs, &EngineHooks);
                     // Where the keeper has not reaped it meanwhile.
                     let planner = process::wait(&pidfd);
+                    // The worker of the last run, where there was no other run to reap it in.
+                    process::reap_others(&[]);
                     i32::from(ended.is_err() || planner.is_err_and(|error| error.errno() != Errno::CHILD))
                 }
                 Err(_) => 1,
