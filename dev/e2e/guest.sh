@@ -8,9 +8,9 @@ export TMPDIR=/var/lib/corten/tmp CORTEN_BIN=/bin/corten CORTEN_TEST_REQUIRE=roo
 # Not on /tmp: a tmpfs of this kernel has no user.* attributes, which overlay needs in a user namespace.
 mkdir -p "$TMPDIR"
 
-least=50
+least=65
 corten-e2e --test-threads=2 \
-    run:: exec:: limits:: adoption:: restart:: security:: namespaces:: \
+    run:: exec:: limits:: adoption:: unwatched:: restart:: security:: namespaces:: \
     mounts::a_bind mounts::a_volume mounts::read_only mounts::changes \
     lifecycle::a_life lifecycle::stop lifecycle::start lifecycle::run_detached \
     logs::the_shortest tty::a_terminal tty::detach place::from_inside \

@@ -1,9 +1,9 @@
 //! Volumes: `volumes/<name>/{volume.json,_data}`. Removed only by name, never because nothing points to them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use corten_sys::{Errno, fs};
+use corten_sys::{Errno, SysError, fs};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError, record};
@@ -63,24 +63,26 @@ impl Store {
             Err(error) if error.errno() == Errno::EXIST => false,
             other => other.map(|()| true)?,
         };
-        let data = match fs::create_dir(directory.join("_data"), 0o755) {
-            Err(error) if error.errno() == Errno::EXIST => Ok(()),
-            other => other,
-        };
-        let written =
-            data.and_then(|()| fs::write_durable(directory.join("volume.json"), &record::render(volume)));
-        if written.is_err() && made {
-            fs::remove_file(directory.join("volume.json")).unwrap_or_default();
-            // Only while they are empty: a volume's content is never ours to remove.
-            for made in [directory.join("_data"), directory] {
-                rustix::fs::rmdir(&made).unwrap_or_default();
+        let filled = fill(&directory, volume);
+        if filled.is_err() && made {
+            // Empty directories only: what is in them is somebody else's, who was faster.
+            for path in [directory.join("_data"), directory] {
+                rustix::fs::rmdir(path).unwrap_or_default();
             }
         }
-        Ok(written.map(|()| true)?)
+        Ok(filled.map(|()| true)?)
     }
 
     /// Removes a volume and what is in it; false where there is none.
     pub fn remove_volume(&self, name: &str) -> Result<bool, StoreError> {
         self.discard(&self.volume_dir(name))
     }
+}
+
+fn fill(directory: &Path, volume: &Volume) -> Result<(), SysError> {
+    match fs::create_dir(directory.join("_data"), 0o755) {
+        Err(error) if error.errno() == Errno::EXIST => {}
+        other => other?,
+    }
+    fs::write_durable(directory.join("volume.json"), &record::render(volume))
 }
