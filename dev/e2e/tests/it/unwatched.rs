@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use corten_testkit::{Sandbox, expect_orphan, until};
+use corten_testkit::{Output, Sandbox, expect_orphan, until};
 use serde_json::{Value, json};
 
 use crate::adoption::{kill, worker};
@@ -45,27 +45,36 @@ fn zombies(sandbox: &Sandbox) -> Vec<i32> {
     sandbox.leftovers().into_iter().filter_map(pid).collect()
 }
 
-/// Its parent is then a PID 1 that reaps at once: here it is this test that does.
+/// Its parent is then a PID 1 that reaps at once, before anybody of corten has looked: here it is this test that does.
 #[test]
 fn the_code_of_a_payload_that_was_reaped() {
+    const STOP: i32 = 19;
+    const CONTINUE: i32 = 18;
     let sandbox = Sandbox::new();
-    let id = sandbox.ok(&["run", "-d", "--name", "it", "box", "sh", "-c", "echo up; sleep 0.5; exit 43"]);
+    let go = sandbox.directory().join("go");
+    std::fs::create_dir(&go).unwrap();
+    let bind = format!("{}:/go", go.display());
+    let script = "echo up; until [ -e /go/now ]; do sleep 0.02; done; exit 43";
+    let id = sandbox.ok(&["run", "-d", "--name", "it", "-v", &bind, "box", "sh", "-c", script]);
     let (keeper, init) = (sandbox.pid_of(&id, "keeper"), sandbox.pid_of(&id, "init"));
     let pidfd = corten_sys::process::open_pidfd(corten_sys::process::Pid::from_raw(init).unwrap()).unwrap();
-    expect_orphan(worker(&sandbox, &id));
+    let orphan = worker(&sandbox, &id);
+    expect_orphan(orphan);
     kill(keeper);
+    signal(orphan, STOP);
+    std::fs::write(go.join("now"), "").unwrap();
     let reaped = until("our child", || corten_sys::process::wait(&pidfd).ok());
     assert_eq!(reaped.code(), 43);
     drop(pidfd);
+    signal(orphan, CONTINUE);
     let output = sandbox.corten(&["wait", "it"]);
     let error = inspect(&sandbox, "it")["State"]["Error"].as_str().unwrap().to_owned();
-    match output.stdout.as_str() {
-        "43\n" => assert_eq!((error.as_str(), output.stderr.as_str()), ("", "")),
-        "255\n" if !kernel_remembers() => {
-            assert!(error.contains("not known"), "{error}");
-            assert!(output.stderr.contains("its exit code is not known"), "{output:?}");
-        }
-        _ => panic!("{output:?} {error}"),
+    if kernel_remembers() {
+        assert_eq!((output, error.as_str()), (Output::new(0, "43\n", ""), ""));
+    } else {
+        assert_eq!((output.code, output.stdout.as_str()), (0, "255\n"));
+        assert!(output.stderr.contains("its exit code is not known"), "{output:?}");
+        assert!(error.contains("not known"), "{error}");
     }
     assert_eq!(sandbox.ok(&["logs", "it"]), "up");
     sandbox.ok(&["rm", "it"]);
