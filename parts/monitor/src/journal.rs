@@ -102,7 +102,7 @@ mod tests {
         for line in ["four\n", "five\n"] {
             append(&path, line, 6).unwrap();
         }
-        assert_eq!(lines(), ["five\n", "three\nfour\n"]);
+        assert_eq!(lines(), ["four\nfive\n", "three\n"]);
         for path in [&path, &old] {
             fs::remove_file(path).unwrap();
         }
