@@ -36,6 +36,7 @@ pub use spec::ContainerSpec;
 pub use start::{StartOptions, restart_by_policy, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
+pub use sweep::sweep;
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
 use crate::{Engine, Error, volumes};

@@ -10,8 +10,8 @@ use super::record::ContainerRecord;
 use super::{start, state};
 use crate::{Engine, Error, launch};
 
-/// Sweeps. One readdir of each place where there is nothing to collect.
-pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
+/// Sweeps; every removal does. One readdir of each place where there is nothing to collect.
+pub fn sweep(engine: &Engine) -> Result<(), Error> {
     let store = engine.store();
     let mut orphans = Vec::new();
     for (directory, ids) in [

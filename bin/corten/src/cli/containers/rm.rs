@@ -32,6 +32,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
             Ok(record) => containers::remove(engine, &record, options)?,
             // What is to be gone and is not there is no failure, but is told of.
             Err(error) if args.force && error.kind() == ErrorKind::NotFound => {
+                // A create that was killed may have left something of it all the same.
+                containers::sweep(engine)?;
                 CliError::from(error).report(&mut context.ui);
                 return Ok(Some(String::new()));
             }
