@@ -171,7 +171,7 @@ fn is_of_case(zombie: &Stat, ids: &BTreeSet<String>) -> bool {
     let leader = fs::read(format!("/proc/{}/stat", zombie.session)).unwrap_or_default();
     let leader = Stat::parse(&String::from_utf8_lossy(&leader)).map(|leader| leader.command);
     let is_keeper = |name: &str| {
-        let short = name.strip_prefix(KEEPER).filter(|short| !short.is_empty());
+        let short = name.strip_prefix(KEEPER).filter(|short| short.len() == SHORT);
         short.is_some_and(|short| ids.iter().any(|id| id.starts_with(short)))
     };
     is_keeper(&zombie.command) || leader.is_some_and(|leader| is_keeper(&leader))
@@ -179,6 +179,9 @@ fn is_of_case(zombie: &Stat, ids: &BTreeSet<String>) -> bool {
 
 /// A keeper's name as the kernel shows it, before the beginning of the container's id.
 const KEEPER: &str = "corten-";
+
+/// So much of an id goes into a name: the test's own, corten-e2e, is none.
+const SHORT: usize = 8;
 
 /// Ends the processes among what is left, and lets the zombies be the matter of this one case.
 pub(crate) fn settle(left: &[String]) {
