@@ -25,3 +25,4 @@ mod restart;
 mod run;
 mod security;
 mod tty;
+mod unwatched;

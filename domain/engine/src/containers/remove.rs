@@ -27,8 +27,8 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
             return Ok(());
         }
         let guard = lock(engine, record)?;
-        // Whoever had the lock may have started it.
-        if !state::read(engine, record)?.is_running() {
+        // Whoever had the lock may have started it, and its keeper may be about to.
+        if !matches!(state::read(engine, record)?.status, Status::Running | Status::Restarting) {
             break guard;
         }
     };

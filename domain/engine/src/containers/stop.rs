@@ -38,14 +38,24 @@ pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) ->
         return cancel_restart(&run);
     }
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
-    let Some(init) = run.init.open() else { return state::wait_for_end(engine, &record.id) };
+    let Some(init) = run.init.open() else { return wait_for_end(engine, record) };
     process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !clock::wait_readable(&init, patience)? {
         process::send_signal(&init, KILL)?;
         clock::wait_readable(&init, None)?;
     }
-    state::wait_for_end(engine, &record.id)
+    wait_for_end(engine, record)
+}
+
+/// Waits for the end of the current run, and calls off the restart that its keeper had decided on before it saw that
+/// the container is to stop.
+fn wait_for_end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    state::wait_for_end(engine, &record.id)?;
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(run) if run.restarting && run.keeper.is_alive() => cancel_restart(&run),
+        _ => Ok(()),
+    }
 }
 
 /// Sends a signal to a running container's first process.
@@ -77,7 +87,7 @@ pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error
         clock::wait_readable(&init, None)?;
     }
     // Until everything is given back; the keeper itself may go on serving a slow client.
-    state::wait_for_end(engine, &record.id)
+    wait_for_end(engine, record)
 }
 
 /// A keeper that is cleaning up after an end has its run directory until it is done. Without one there may be a start

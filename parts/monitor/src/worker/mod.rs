@@ -9,14 +9,17 @@ mod handle;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use corten_sys::{Errno, SysError, clock, memory, pty, socket, title};
+use corten_sys::{Errno, SysError, clock, memory, process, pty, socket, title};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
+use crate::exits::{self, ExitRecord};
 use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
+use crate::state::RunState;
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
@@ -42,9 +45,23 @@ const DRAINED: u8 = b'd';
 /// Worker → keeper: the payload's input has ended.
 const INPUT_ENDED: u8 = b'i';
 
+/// What a worker is given with its order.
+struct Connections {
+    /// The writing end of the payload's input, or its terminal's master.
+    stream: Option<OwnedFd>,
+    listener: UnixListener,
+    control: UnixStream,
+    client: Option<UnixStream>,
+    init: OwnedFd,
+}
+
 struct Worker {
     /// Gone when the keeper has died: the worker goes on until the payload has ended or a new keeper comes.
     control: Option<UnixStream>,
+    /// The pidfd of init. Since Linux 6.15 it tells how init ended for as long as it is open, whoever reaped it.
+    init: OwnedFd,
+    run_dir: PathBuf,
+    exits: PathBuf,
     listener: UnixListener,
     outputs: Vec<(OwnedFd, Stream)>,
     stdin: Option<OwnedFd>,
@@ -63,14 +80,8 @@ struct Worker {
 }
 
 impl Worker {
-    /// `stream` is the writing end of the payload's input, or its terminal's master.
-    fn new(
-        order: &Order,
-        stream: Option<OwnedFd>,
-        listener: UnixListener,
-        control: UnixStream,
-        client: Option<UnixStream>,
-    ) -> Result<Self, SysError> {
+    fn new(order: &Order, connections: Connections) -> Result<Self, SysError> {
+        let Connections { stream, listener, control, client, init } = connections;
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = Ends::open(order, stream)?;
         let client = client.map(Client::new).transpose()?;
@@ -78,6 +89,9 @@ impl Worker {
         let log = order.log.clone().map(open);
         Ok(Self {
             control: Some(control),
+            init,
+            run_dir: order.run_dir.clone(),
+            exits: order.exits.clone(),
             listener,
             outputs,
             stdin,
@@ -114,8 +128,7 @@ impl Worker {
             if self.leaving {
                 return self.leave();
             }
-            let orphaned_and_done = self.control.is_none() && self.outputs.is_empty();
-            if self.draining || orphaned_and_done {
+            if self.draining || ready.init {
                 return self.drain();
             }
         }
@@ -128,6 +141,11 @@ impl Worker {
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(
                 self.control.as_ref().map_or(self.listener.as_fd(), AsFd::as_fd),
+                PollFlags::IN,
+            ),
+            // A keeper that lives sees this end itself.
+            PollFd::from_borrowed_fd(
+                if self.control.is_none() { self.init.as_fd() } else { self.listener.as_fd() },
                 PollFlags::IN,
             ),
         ];
@@ -152,6 +170,7 @@ impl Worker {
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
         let listener = events.next().unwrap_or(false);
         let control = events.next().unwrap_or(false) && self.control.is_some();
+        let init = events.next().unwrap_or(false) && self.control.is_none();
         let mut ready_of = |count: usize| -> Vec<usize> {
             events
                 .by_ref()
@@ -162,7 +181,7 @@ impl Worker {
         };
         let clients = ready_of(self.clients.len());
         let outputs = ready_of(self.outputs.len());
-        Ok(Ready { control, listener, clients, outputs })
+        Ok(Ready { control, init, listener, clients, outputs })
     }
 
     /// Reads the keeper's word.
@@ -281,8 +300,24 @@ impl Worker {
         Ok(())
     }
 
-    /// The payload has ended: takes over the rest of its output, reports, then serves the clients theirs.
+    /// What is to be recorded of an init whose keeper died first; `None` where the kernel does not tell any more, or
+    /// there is a new keeper.
+    fn read_exit(&self) -> Result<Option<ExitRecord>, SysError> {
+        let Some(state) = RunState::read(&self.run_dir)? else { return Ok(None) };
+        let last = exits::read(&self.exits)?.map_or(0, |last| last.generation);
+        let exit = process::exit_of_stranger(&self.init, state.init);
+        if state.keeper.is_alive() || last >= state.generation {
+            return Ok(None);
+        }
+        // Whether memory ran out is for the engine, which knows the cgroup and cleans up.
+        Ok(exit.map(|exit| state.ended(Some(exit), clock::wall_nanos())))
+    }
+
+    /// The payload has ended: takes over the rest of its output, reports to the keeper, or records where there is none,
+    /// then serves the clients theirs.
     fn drain(mut self) -> Result<(), SysError> {
+        // At once: where the kernel forgets with the reaping, the reaper is on its way.
+        let mut unrecorded = if self.control.is_none() { self.read_exit()? } else { None };
         for index in (0..self.outputs.len()).rev() {
             // Bounded: where somebody else holds the FIFO it may never run dry.
             for _ in 0..DRAIN_READS {
@@ -295,6 +330,14 @@ impl Worker {
             log.finish(!self.volatile).unwrap_or_default();
         }
         self.tell(DRAINED);
+        if self.control.is_none() && unrecorded.is_none() {
+            unrecorded = self.read_exit()?;
+        }
+        if let Some(record) = unrecorded {
+            exits::write(&self.exits, &record, !self.volatile)?;
+        }
+        // Who connects from now on, to wait for this moment, sees the end of the connection.
+        drop(self.listener);
         loop {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);
@@ -313,6 +356,8 @@ impl Worker {
 /// What [`Worker::wait`] found.
 struct Ready {
     control: bool,
+    /// Init has ended, and there is no keeper to see it.
+    init: bool,
     listener: bool,
     clients: Vec<usize>,
     outputs: Vec<usize>,
