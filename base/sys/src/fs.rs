@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -123,6 +123,13 @@ pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> Result<(), SysError> {
 /// Creates a directory and its missing parents.
 pub fn create_dir_all(path: impl AsRef<Path>, mode: u32) -> Result<(), SysError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(&path).on("mkdir", path)
+}
+
+/// Lets the kernel begin to write a file to the disk, so that a later sync has less to wait for. A hint: nothing is
+/// durable by it, and a file system that cannot do it does not.
+pub fn begin_writeback(file: impl AsFd) {
+    // SAFETY: the call takes numbers only; the descriptor is borrowed, so it is open.
+    unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 /// Tells the file system that the trees in a directory have nothing to do with each other (chattr +T), so that ext4

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use corten_sys::{Dir, Errno, SysError};
+use corten_sys::{Dir, Errno, SysError, fs};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 
 use super::attributes::{self, Verdict};
@@ -57,6 +57,8 @@ impl ApplyError {
 
 /// How often the free inodes are looked at, in entries.
 const INODE_CHECK: u64 = 4096;
+/// Files from this size on go to the disk while the next ones are unpacked: few files, most of the bytes.
+const LARGE: u64 = 128 << 10;
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const META: &[u8] = b".wh..wh.";
 const WHITEOUT: &[u8] = b".wh.";
@@ -230,6 +232,9 @@ impl Unpacker {
         set_owner_and_mode(&file, &stat, entry, owner, place)?;
         set_attributes(&file, entry, place)?;
         rustix::fs::futimens(&file, &times(entry.mtime)).map_err(place.on("utimens"))?;
+        if entry.stored >= LARGE {
+            fs::begin_writeback(&file);
+        }
         self.contents.files += 1;
         self.contents.size += entry.size;
         Ok(())
