@@ -1,7 +1,7 @@
 //! The worker: reads what the payload writes, keeps the log, serves attached clients and their input.
 //!
-//! One poll loop; no buffer outlives a burst, so an idle worker costs a few pages. It holds no state that a
-//! respawned worker would miss: unread output is still in the FIFOs.
+//! One poll loop; no buffer outlives a second without output, so an idle worker costs a few pages. It holds no state
+//! that a respawned worker would miss: unread output is still in the FIFOs.
 
 mod channels;
 mod clients;
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use corten_sys::{Errno, SysError, clock, memory, process, pty, socket, title};
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
@@ -75,6 +76,8 @@ struct Worker {
     clients: Vec<Client>,
     draining: bool,
     leaving: bool,
+    /// What outputs are read into.
+    buffer: Vec<u8>,
     /// How long nothing must happen until memory is given back; `None` when it has been.
     until_release: Option<Duration>,
 }
@@ -104,6 +107,7 @@ impl Worker {
             clients: client.into_iter().collect(),
             draining: false,
             leaving: false,
+            buffer: Vec::new(),
             until_release: Some(IDLE),
         })
     }
@@ -164,6 +168,10 @@ impl Worker {
         }
         let quiet = clock::poll(&mut fds, self.until_release)? == 0;
         if quiet {
+            self.buffer = Vec::new();
+            if let Some(log) = &mut self.log {
+                log.release();
+            }
             memory::release();
         }
         self.until_release = if quiet { None } else { Some(IDLE) };
@@ -247,8 +255,10 @@ impl Worker {
     /// Reads what one output has, once.
     fn read_output(&mut self, index: usize) -> Result<bool, SysError> {
         let Some((fd, stream)) = self.outputs.get(index) else { return Ok(false) };
-        let mut buffer = vec![0; CHUNK];
-        let length = match rustix::io::read(fd, &mut buffer) {
+        self.buffer.clear();
+        self.buffer.reserve(CHUNK);
+        // Not zeroed: pages of it that no output reaches cost nothing.
+        let length = match rustix::io::read(fd, spare_capacity(&mut self.buffer)) {
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             // EIO: the other side of the terminal is closed (pty(7)).
@@ -260,7 +270,7 @@ impl Worker {
             self.outputs.remove(index);
             return Ok(false);
         }
-        let data = buffer.get(..length).unwrap_or_default();
+        let data = self.buffer.as_slice();
         if let Some(log) = &mut self.log {
             // A full disk must not stop the payload: what cannot be logged is still shown to who is attached.
             log.write(stream, data).unwrap_or_default();
