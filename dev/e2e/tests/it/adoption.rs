@@ -20,9 +20,15 @@ fn all_lines() -> Vec<String> {
     (0..60).map(|n| format!("line {n}")).collect()
 }
 
+/// Kills a process and waits until it is dead: one that is still dying counts as alive for the next command.
 pub(crate) fn kill(pid: i32) {
     expect_orphan(pid);
     signal(pid, 9);
+    until("its death", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default().to_owned();
+        (state.is_empty() || state.starts_with(['Z', 'X'])).then_some(())
+    });
 }
 
 pub(crate) fn worker(sandbox: &Sandbox, id: &str) -> i32 {

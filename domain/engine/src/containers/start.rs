@@ -116,10 +116,11 @@ fn prepare(
         other => other?,
     }
     let stopping = run_dir.join(run_state::STOPPING);
-    if options.by_policy && fs::exists(&stopping) {
+    if !options.by_policy {
+        fs::remove_file(stopping)?;
+    } else if fs::exists(&stopping) {
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
-    fs::remove_file(stopping)?;
     fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
 }
 

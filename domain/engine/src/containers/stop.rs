@@ -31,30 +31,50 @@ pub struct StopOptions {
 ///
 /// Holds no lock while it waits: the marker in the run directory keeps the restart policy from acting.
 pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    let Some(run) = current.run else { return Ok(()) };
-    mark_stopping(engine, record)?;
-    if current.status == Status::Restarting {
-        return cancel_restart(&run);
+    loop {
+        let current = state::read(engine, record)?;
+        let Some(run) = current.run else { return Ok(()) };
+        mark_stopping(engine, record)?;
+        let after = if current.status == Status::Restarting {
+            cancel_restart(engine, record, &run)?
+        } else {
+            end_in_time(record, &run, options)?;
+            wait_for_end(engine, record)?
+        };
+        if after == After::Ended {
+            return Ok(());
+        }
     }
+}
+
+/// Asks a run to end, and makes it when its time is over.
+fn end_in_time(record: &ContainerRecord, run: &RunState, options: &StopOptions) -> Result<(), Error> {
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
-    let Some(init) = run.init.open() else { return wait_for_end(engine, record) };
+    let Some(init) = run.init.open() else { return Ok(()) };
     process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !clock::wait_readable(&init, patience)? {
         process::send_signal(&init, KILL)?;
         clock::wait_readable(&init, None)?;
     }
-    wait_for_end(engine, record)
+    Ok(())
+}
+
+/// What there is after a run was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Ended,
+    /// Its keeper had started it again before it could be told not to.
+    RunsAgain,
 }
 
 /// Waits for the end of the current run, and calls off the restart that its keeper had decided on before it saw that
 /// the container is to stop.
-fn wait_for_end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+fn wait_for_end(engine: &Engine, record: &ContainerRecord) -> Result<After, Error> {
     state::wait_for_end(engine, &record.id)?;
     match RunState::read(&engine.run_dir(&record.id))? {
-        Some(run) if run.restarting && run.keeper.is_alive() => cancel_restart(&run),
-        _ => Ok(()),
+        Some(run) if run.restarting && run.keeper.is_alive() => cancel_restart(engine, record, &run),
+        _ => Ok(After::Ended),
     }
 }
 
@@ -76,18 +96,24 @@ pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<()
 
 /// Kills a container, whatever its state, and waits until everything it had is given back.
 pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
-    tell_keeper(engine, record)?;
-    if current.status == Status::Restarting {
-        return cancel_restart(&run);
+    loop {
+        let current = state::read(engine, record)?;
+        let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
+        tell_keeper(engine, record)?;
+        let after = if current.status == Status::Restarting {
+            cancel_restart(engine, record, &run)?
+        } else {
+            if let Some(init) = run.init.open() {
+                process::send_signal(&init, KILL)?;
+                clock::wait_readable(&init, None)?;
+            }
+            // Until everything is given back; the keeper itself may go on serving a slow client.
+            wait_for_end(engine, record)?
+        };
+        if after == After::Ended {
+            return Ok(());
+        }
     }
-    if let Some(init) = run.init.open() {
-        process::send_signal(&init, KILL)?;
-        clock::wait_readable(&init, None)?;
-    }
-    // Until everything is given back; the keeper itself may go on serving a slow client.
-    wait_for_end(engine, record)
 }
 
 /// A keeper that is cleaning up after an end has its run directory until it is done. Without one there may be a start
@@ -99,11 +125,21 @@ fn wait_for_clean_up(engine: &Engine, record: &ContainerRecord) -> Result<(), Er
     }
 }
 
-fn cancel_restart(run: &RunState) -> Result<(), Error> {
+/// Calls off the restart that a keeper waits for; the marker is there already.
+fn cancel_restart(engine: &Engine, record: &ContainerRecord, run: &RunState) -> Result<After, Error> {
     if let Some(keeper) = run.keeper.open() {
         process::send_signal(&keeper, TERM)?;
     }
-    wait_for_keeper(run)
+    // A start that looked for the marker before it was there has this lock until the container runs.
+    match super::lock(engine, record) {
+        Ok(lock) => drop(lock),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(now) if !now.restarting && now.init.is_alive() => Ok(After::RunsAgain),
+        _ => wait_for_keeper(run).map(|()| After::Ended),
+    }
 }
 
 fn wait_for_keeper(run: &RunState) -> Result<(), Error> {
