@@ -9,7 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use corten_monitor::keeper::{self, Reply};
+use corten_monitor::keeper;
+use corten_monitor::words::{self, Reply};
 use corten_monitor::{Failure, Hooks, Launching, Order, exits};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
@@ -89,7 +90,7 @@ impl Keeper {
             claims: lease.as_ref().map(|lease| lease.claims().to_vec()).unwrap_or_default(),
             attached,
         };
-        keeper::send_early(&self.socket, &serde_json::to_vec(&blob).unwrap_or_default())?;
+        words::send_early(&self.socket, &serde_json::to_vec(&blob).unwrap_or_default())?;
         lease.iter_mut().for_each(Lease::hand_over);
         self.lease = lease;
         Ok(())
@@ -132,7 +133,7 @@ impl Keeper {
 
     /// Makes this keeper take over a running container whose keeper died.
     pub(crate) fn adopt(self, order: &Order) -> Result<(), Error> {
-        keeper::send_order(&self.socket, order, &[])?;
+        words::send_order(&self.socket, order, &[])?;
         // Without a reply it had nothing to do: the container has ended, or another keeper was faster.
         Reply::receive(&self.socket)?;
         Ok(())
@@ -152,19 +153,19 @@ impl Keeper {
             let directory = made.dir_fd().map_err(|error| Error::from_cause(&error))?;
             let fds =
                 directory.iter().map(AsFd::as_fd).chain(client.iter().map(AsFd::as_fd)).chain([lock.as_fd()]);
-            keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
+            words::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
         } else {
             let (ours, theirs) = socket::pair()?;
             let fds =
                 [theirs.as_fd()].into_iter().chain(client.iter().map(AsFd::as_fd)).chain([lock.as_fd()]);
-            keeper::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
+            words::send_order(&self.socket, order, &fds.collect::<Vec<_>>())?;
             drop(theirs);
             cgroup.deliver(&ours)?;
         }
         drop(client);
         if let Err(error) = meanwhile() {
             // Until the keeper is through with it, or has died: then the next command finds what is left.
-            keeper::abort(&self.socket).unwrap_or_default();
+            words::abort(&self.socket).unwrap_or_default();
             return Err(error);
         }
         match Reply::receive(&self.socket)? {

@@ -1,14 +1,13 @@
 //! The keeper: parent of init. Waits for it, writes the exit record, tells the command that started it, and
 //! starts again where the policy says so.
 
-use std::any::Any;
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use corten_sys::process::{self, Exit, Identity, Pid};
+use corten_sys::process::{self, Exit, Identity};
 use corten_sys::signal::SignalFd;
 use corten_sys::{Errno, SysError, arena, clock, fs, memory, socket, title};
 use rustix::event::{PollFd, PollFlags};
@@ -17,181 +16,13 @@ use rustix::fs::FlockOperation;
 use crate::attach::{Client, Want};
 use crate::exits::{self, ExitRecord};
 use crate::journal;
-use crate::order::{Order, RestartPolicy};
+use crate::launching::{Adopted, Hooks, Launching};
+use crate::order::Order;
 use crate::respawn::Respawn;
+use crate::restart::{is_stopping, restart_pause};
 use crate::state::{self, RunState};
+use crate::words::{ABORT, EARLY, Failure, ORDER, Reply};
 use crate::worker::{Channels, Idle, WorkerHandle};
-
-/// Why a container could not be started, with docker's exit code for it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    pub message: String,
-    pub code: u8,
-}
-
-impl From<SysError> for Failure {
-    fn from(error: SysError) -> Self {
-        Self { message: error.to_string(), code: 125 }
-    }
-}
-
-/// An init on its way to the payload.
-pub trait Launching {
-    fn pid(&self) -> Pid;
-    fn pidfd(&self) -> &OwnedFd;
-    /// Waits until the payload runs; a terminal's master comes with it. After a failure there is still an init to
-    /// [`Launching::abandon`].
-    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure>;
-    /// Opens the namespaces whose end the kernel would otherwise wait for before it reports the exit.
-    fn hold_namespaces(&self) -> Vec<OwnedFd> {
-        Vec::new()
-    }
-    /// Kills it and reaps it, before it has become the payload.
-    fn abandon(&self);
-    /// For the engine, which knows what it made.
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
-    /// How it ended; it has. `None` where nobody can know any more.
-    fn exit(&self) -> Result<Option<Exit>, SysError> {
-        process::wait(self.pidfd()).map(Some)
-    }
-}
-
-/// An init that another keeper cloned: not our child.
-struct Adopted {
-    init: Identity,
-    pidfd: OwnedFd,
-}
-
-impl Launching for Adopted {
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.init.pid).unwrap_or(Pid::INIT)
-    }
-
-    fn pidfd(&self) -> &OwnedFd {
-        &self.pidfd
-    }
-
-    fn wait_exec(&self) -> Result<Option<OwnedFd>, Failure> {
-        Ok(None)
-    }
-
-    fn abandon(&self) {}
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-
-    fn exit(&self) -> Result<Option<Exit>, SysError> {
-        Ok(process::exit_of_stranger(&self.pidfd, self.init))
-    }
-}
-
-/// What the keeper leaves to the engine, which knows the runtime and the store.
-pub trait Hooks {
-    /// Clones an init such as most containers want, before anybody has asked; `None` where that makes no sense.
-    fn clone_ahead(&self) -> Option<Box<dyn Launching>>;
-    /// Takes that init, or clones another one, and lets it begin as the engine's first word asks for; opaque here.
-    fn clone_early(
-        &self,
-        request: &[u8],
-        ahead: Option<Box<dyn Launching>>,
-    ) -> Result<Box<dyn Launching>, Failure>;
-    /// Clones init, or goes on with the one cloned early. `stdio` is the payload's side, `fds` what came with the order.
-    fn launch(
-        &self,
-        order: &Order,
-        stdio: Vec<OwnedFd>,
-        fds: Vec<OwnedFd>,
-        early: Option<Box<dyn Launching>>,
-    ) -> Result<Box<dyn Launching>, Failure>;
-    /// Moves this process and its worker out of the cgroup of the command that started them, where that was put off
-    /// because the command stays.
-    fn leave_caller(&self, order: &Order, worker: Option<Pid>);
-    /// Says whether the kernel killed a process of the container for memory.
-    fn oom_killed(&self, order: &Order) -> bool;
-    /// Frees what must be free before anybody hears that the container has ended: its name, if it goes.
-    fn release(&self, order: &Order);
-    /// Removes what may go later: cgroups, the id range, the run directory, trash. Collects its own errors.
-    fn clean(&self, order: &Order);
-    /// Replaces this process by one that starts the container again. Returns only on failure.
-    fn start_over(&self, order: &Order) -> SysError;
-}
-
-/// What the keeper says to the command that started it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    Started {
-        pid: i32,
-    },
-    Failed(Failure),
-    /// The container has ended and everything the command waits for is written.
-    Exited {
-        code: i32,
-        oom_killed: bool,
-    },
-}
-
-impl Reply {
-    fn encode(&self) -> Vec<u8> {
-        match self {
-            Self::Started { pid } => [b"S".as_slice(), &pid.to_le_bytes()].concat(),
-            Self::Failed(failure) => [b"F", [failure.code].as_slice(), failure.message.as_bytes()].concat(),
-            Self::Exited { code, oom_killed } => {
-                [b"E".as_slice(), &[u8::from(*oom_killed)], &code.to_le_bytes()].concat()
-            }
-        }
-    }
-
-    /// Receives the next reply; `None` where the keeper is gone.
-    pub fn receive(socket: &UnixStream) -> Result<Option<Self>, SysError> {
-        let Some(message) = fs_none_on_reset(socket::receive(socket))? else { return Ok(None) };
-        Ok(match message.bytes.as_slice() {
-            [b'S', a, b, c, d] => Some(Self::Started { pid: i32::from_le_bytes([*a, *b, *c, *d]) }),
-            [b'F', code, text @ ..] => Some(Self::Failed(Failure {
-                message: String::from_utf8_lossy(text).into_owned(),
-                code: *code,
-            })),
-            [b'E', oom, a, b, c, d] => {
-                Some(Self::Exited { code: i32::from_le_bytes([*a, *b, *c, *d]), oom_killed: *oom == 1 })
-            }
-            _ => None,
-        })
-    }
-}
-
-fn fs_none_on_reset(
-    result: Result<Option<socket::Message>, SysError>,
-) -> Result<Option<socket::Message>, SysError> {
-    match result {
-        Err(error) if error.errno() == Errno::CONNRESET => Ok(None),
-        other => other,
-    }
-}
-
-/// The first byte of a message to the keeper: a request for [`Hooks::clone_early`], or an order.
-const EARLY: u8 = b'e';
-const ORDER: u8 = b'o';
-
-/// Later: undo the start, whose command cannot go through with it.
-const ABORT: &[u8] = b"a";
-
-/// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`].
-pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
-    socket::send(keeper, &[[EARLY].as_slice(), request].concat(), &[])
-}
-
-/// Sends the keeper its order with the descriptors that go with it.
-pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<(), SysError> {
-    socket::send(keeper, &[[ORDER].as_slice(), &order.encode()].concat(), fds)
-}
-
-/// Has the keeper end what it started and clean up, as if the start had failed; returns when it has.
-pub fn abort(keeper: &UnixStream) -> Result<(), SysError> {
-    socket::send(keeper, ABORT, &[])?;
-    while Reply::receive(keeper)?.is_some() {}
-    Ok(())
-}
 
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
 ///
@@ -657,81 +488,4 @@ fn open_alive(run_dir: &Path) -> Result<(File, PathBuf), SysError> {
     let path = run_dir.join(state::ALIVE);
     let file = fs::open_with(&path, OpenOptions::new().create(true).truncate(false).write(true))?;
     Ok((file, path))
-}
-
-fn is_stopping(run_dir: &Path) -> bool {
-    fs::exists(run_dir.join(state::STOPPING))
-}
-
-/// How long to wait before the next start, or `None` to leave the container ended.
-///
-/// 100 ms, doubling up to a minute; a run of more than ten seconds begins anew (docker's numbers).
-fn restart_pause(order: &Order, record: &ExitRecord, stopping: bool) -> Option<Duration> {
-    let wanted = match order.restart {
-        RestartPolicy::No => false,
-        RestartPolicy::OnFailure(limit) => record.code != Some(0) && (limit == 0 || order.restarts < limit),
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-    };
-    (wanted && !stopping).then(|| Duration::from_millis(next_backoff_ms(record)))
-}
-
-/// Says whether the policy wants another start after the run that `record` tells of, unless a stop was asked for.
-pub fn wants_restart(order: &Order, record: &ExitRecord) -> bool {
-    restart_pause(order, record, is_stopping(&order.run_dir)).is_some()
-}
-
-/// The pause before the start that follows `record`, in milliseconds.
-pub fn next_backoff_ms(record: &ExitRecord) -> u64 {
-    const HEALTHY: i64 = 10_000_000_000;
-    if record.backoff_ms == 0 || record.finished - record.started > HEALTHY {
-        return 100;
-    }
-    (record.backoff_ms * 2).min(60_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pause(policy: RestartPolicy, code: i32, restarts: u64, backoff_ms: u64) -> Option<u128> {
-        let order = Order { restart: policy, restarts, ..Order::default() };
-        let record = ExitRecord { code: Some(code), backoff_ms, ..ExitRecord::default() };
-        restart_pause(&order, &record, false).map(|pause| pause.as_millis())
-    }
-
-    #[test]
-    fn policies() {
-        assert_eq!(pause(RestartPolicy::No, 1, 0, 0), None);
-        assert_eq!(pause(RestartPolicy::Always, 0, 0, 0), Some(100));
-        assert_eq!(pause(RestartPolicy::Always, 0, 9, 400), Some(800));
-        assert_eq!(pause(RestartPolicy::Always, 0, 9, 40_000), Some(60_000));
-        assert_eq!(pause(RestartPolicy::OnFailure(3), 0, 0, 0), None);
-        assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 2, 200), Some(400));
-        assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 3, 200), None);
-        assert_eq!(pause(RestartPolicy::OnFailure(0), 1, 99, 200), Some(400));
-    }
-
-    #[test]
-    fn a_stop_wins_and_a_long_run_starts_anew() {
-        let order = Order { restart: RestartPolicy::Always, ..Order::default() };
-        assert_eq!(restart_pause(&order, &ExitRecord::default(), true), None);
-        let record = ExitRecord { backoff_ms: 6400, finished: 11_000_000_000, ..ExitRecord::default() };
-        assert_eq!(next_backoff_ms(&record), 100);
-    }
-
-    #[test]
-    fn replies_survive_the_socket() {
-        let (a, b) = socket::pair().unwrap();
-        let replies = [
-            Reply::Started { pid: 77 },
-            Reply::Failed(Failure { message: "no".to_owned(), code: 127 }),
-            Reply::Exited { code: 137, oom_killed: true },
-        ];
-        for reply in replies {
-            socket::send(&a, &reply.encode(), &[]).unwrap();
-            assert_eq!(Reply::receive(&b).unwrap(), Some(reply));
-        }
-        drop(a);
-        assert_eq!(Reply::receive(&b).unwrap(), None);
-    }
 }

@@ -8,12 +8,16 @@ pub mod attach;
 pub mod exits;
 pub mod journal;
 pub mod keeper;
+mod launching;
 pub mod log_file;
 pub mod order;
 mod respawn;
+pub mod restart;
 pub mod state;
 mod wire;
+pub mod words;
 mod worker;
 
-pub use keeper::{Failure, Hooks, Launching};
+pub use launching::{Hooks, Launching};
 pub use order::{LogOrder, Order, RestartPolicy};
+pub use words::Failure;

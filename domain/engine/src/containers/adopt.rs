@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use corten_monitor::exits::{self, ExitRecord};
-use corten_monitor::keeper::wants_restart;
+use corten_monitor::restart::wants_restart;
 use corten_monitor::state::RunState;
 use corten_sys::{clock, process};
 

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use corten_monitor::keeper::next_backoff_ms;
+use corten_monitor::restart::next_backoff_ms;
 use corten_monitor::state::RunState;
 use corten_monitor::{LogOrder, Order, RestartPolicy, exits, journal, state as run_state};
 use corten_runtime::cgroups::{self, Cgroup};
