@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corten_monitor::keeper::{self, Reply};
-use corten_monitor::{Failure, Hooks, Launching, Order, exits};
+use corten_monitor::{Failure, Hooks, Launching, Order, exits, state};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
 use corten_runtime::plan::{IdRange, LaunchPlan, Prelude, clone_flags};
@@ -434,6 +434,9 @@ impl Hooks for EngineHooks {
     fn release(&self, order: &Order) {
         let Some(blob) = clean_blob(order) else { return };
         let Some(remove) = &blob.remove else { return };
+        if is_kept(order) {
+            return;
+        }
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
             results.push(store.release_name(&remove.name, &order.id).map(|()| true));
@@ -455,16 +458,18 @@ impl Hooks for EngineHooks {
         remove_cgroup(order);
         let Some(blob) = clean_blob(order) else { return };
         id_range::release(&blob.id_claims);
+        let kept = is_kept(order);
         if let Err(error) = fs::remove_dir_all(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
         }
         if let Some(remove) = &blob.remove
+            && !kept
             && let Ok(store) = Store::open(&blob.root)
             && let Err(error) = store.discard(&remove.directory).and_then(|_| store.empty_trash())
         {
             log::warn!("leaving {}: {error}", remove.directory.display());
         }
-        if blob.remove.is_some() && order.id.starts_with("00") {
+        if blob.remove.is_some() && !kept && order.id.starts_with("00") {
             // One end in 256 sweeps, so that no end pays for many.
             drop_old_exits(&order.exits);
         }
@@ -514,6 +519,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 fn clean_blob(order: &Order) -> Option<CleanBlob> {
     serde_json::from_slice(&order.clean).ok()
+}
+
+/// Says whether a container that would go with its end stays, because somebody restarts it.
+fn is_kept(order: &Order) -> bool {
+    fs::exists(order.run_dir.join(state::KEEP))
 }
 
 fn cgroup_of(order: &Order) -> Option<Cgroup> {

@@ -20,6 +20,7 @@ mod many;
 mod mounts;
 mod namespaces;
 mod odd_trees;
+mod pause;
 mod place;
 mod restart;
 mod run;

@@ -232,7 +232,7 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
 
 /// docker counts a container that waits for its restart among the running ones.
 fn runs(state: &ContainerState) -> bool {
-    matches!(state.status, Status::Running | Status::Restarting)
+    state.is_running() || state.status == Status::Restarting
 }
 
 /// An image whose layers a container's begin with.

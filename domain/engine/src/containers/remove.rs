@@ -62,6 +62,10 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
 fn end_or_refuse(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
     let current = state::read(engine, record)?;
     match current.status {
+        Status::Paused if !options.force => Err(Error::conflict(format!(
+            "cannot remove container \"{}\": container is paused and must be unpaused first",
+            record.name
+        ))),
         Status::Running | Status::Restarting if !options.force => Err(Error::conflict(format!(
             "cannot remove container \"{}\": container is {}: stop the container before removing or force remove",
             record.name,

@@ -13,6 +13,7 @@ use corten_sys::{Errno, fs};
 
 use super::record::ContainerRecord;
 use super::spec::{LogDriver, Restart};
+use super::state::Status;
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
@@ -43,8 +44,16 @@ pub fn start(
     wait_for_earlier_keeper(engine, record)?;
     let lock = containers::lock(engine, record)?;
     let current = state::read(engine, record)?;
+    if current.status == Status::Paused {
+        return Err(Error::conflict("cannot start a paused container, try unpause instead"));
+    }
     if current.is_running() {
         return Err(Error::conflict(format!("container {} is already running", record.id)));
+    }
+    let newest = if options.sync_record { None } else { Some(as_it_is_now(engine, record, &options)?) };
+    let record = newest.as_ref().unwrap_or(record);
+    if newest.is_some() && record.spec.auto_remove {
+        make_mountable_again(&record.directory(engine).join("rw/work"))?;
     }
     let mut prepared = prepare(engine, record, &options, &mut keeper)?;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
@@ -62,6 +71,28 @@ pub fn start(
         launch::remove_cgroup(&prepared.order);
         fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
     })
+}
+
+/// Takes away the mark by which overlayfs refuses a layer that was mounted volatile before (overlayfs.rst, "Volatile
+/// mount"): it warns of data lost with a boot, and this layer is of this boot.
+fn make_mountable_again(work: &std::path::Path) -> Result<(), Error> {
+    let mark = work.join("work/incompat");
+    if fs::exists(&mark) { Ok(fs::remove_dir_all(mark)?) } else { Ok(()) }
+}
+
+/// The record as it is now, under the lock: it may have been changed since the caller read it. A user's start ends
+/// the wish that the container stay stopped.
+fn as_it_is_now(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StartOptions,
+) -> Result<ContainerRecord, Error> {
+    let mut newest = containers::load(engine, &record.id)?;
+    if newest.stopped_by_user && !options.by_policy {
+        newest.stopped_by_user = false;
+        newest.save(engine)?;
+    }
+    Ok(newest)
 }
 
 /// A keeper that is still cleaning up after the last run would take the new one's files with it.
@@ -100,6 +131,9 @@ fn prepare(
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
     fs::remove_file(stopping)?;
+    for marker in [run_state::KEEP, run_state::PAUSED] {
+        fs::remove_file(run_dir.join(marker))?;
+    }
     fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use corten_monitor::state::{self as run_state, RunState};
 use corten_sys::{Errno, clock, fs, process};
 
-use super::oci_spec;
 use super::record::ContainerRecord;
 use super::spec::Restart;
-use super::state::{self, Status};
+use super::state::{self, ContainerState, Status};
+use super::{oci_spec, pause};
 use crate::error::{Error, ErrorKind};
 use crate::{Engine, launch};
 
@@ -32,17 +32,31 @@ pub struct StopOptions {
 /// Holds no lock while it waits: the marker in the run directory keeps the restart policy from acting.
 pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) -> Result<(), Error> {
     let current = state::read(engine, record)?;
+    if current.run.is_some() {
+        mark_stopping(engine, record)?;
+    }
+    wind_up(engine, record, current, options)
+}
+
+/// Ends the run that `current` tells of, in which no restart is wanted any more, and waits until that is recorded.
+pub(super) fn wind_up(
+    engine: &Engine,
+    record: &ContainerRecord,
+    current: ContainerState,
+    options: &StopOptions,
+) -> Result<(), Error> {
     let Some(run) = current.run else { return Ok(()) };
-    mark_stopping(engine, record)?;
     if current.status == Status::Restarting {
         return cancel_restart(&run);
     }
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
     let Some(init) = run.init.open() else { return state::wait_for_end(engine, &record.id) };
     process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
+    pause::thaw(engine, record)?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !clock::wait_readable(&init, patience)? {
         process::send_signal(&init, KILL)?;
+        pause::thaw(engine, record)?;
         clock::wait_readable(&init, None)?;
     }
     state::wait_for_end(engine, &record.id)
@@ -50,18 +64,20 @@ pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) ->
 
 /// Sends a signal to a running container's first process.
 ///
-/// SIGKILL and the container's own stop signal count as the user's wish that it end: no restart follows.
+/// SIGKILL and the container's own stop signal count as the user's wish that it end: no restart follows, and a paused
+/// container goes on to hear them. Any other signal waits for the end of the pause.
 pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<(), Error> {
     let current = state::read(engine, record)?;
     let init = current.run.as_ref().filter(|_| current.is_running()).and_then(|run| run.init.open());
     let Some(init) = init else {
         return Err(Error::conflict(format!("container {} is not running", record.id)));
     };
-    if signal == KILL || signal == record.stop_signal {
+    let ends = signal == KILL || signal == record.stop_signal;
+    if ends {
         mark_stopping(engine, record)?;
     }
     process::send_signal(&init, signal)?;
-    Ok(())
+    if ends { pause::thaw(engine, record) } else { Ok(()) }
 }
 
 /// Kills a container, whatever its state, and waits until everything it had is given back.
@@ -74,6 +90,7 @@ pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error
     }
     if let Some(init) = run.init.open() {
         process::send_signal(&init, KILL)?;
+        pause::thaw(engine, record)?;
         clock::wait_readable(&init, None)?;
     }
     // Until everything is given back; the keeper itself may go on serving a slow client.
@@ -109,13 +126,16 @@ fn wait_for_keeper(run: &RunState) -> Result<(), Error> {
 fn mark_stopping(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     tell_keeper(engine, record)?;
     if record.spec.restart != Restart::No && !record.stopped_by_user {
-        ContainerRecord { stopped_by_user: true, ..record.clone() }.save(engine)?;
+        record.change(engine, |record| {
+            record.stopped_by_user = true;
+            Ok(())
+        })?;
     }
     Ok(())
 }
 
 /// Tells the keeper that no restart is wanted. A run directory that is gone belongs to a container that has ended.
-fn tell_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+pub(super) fn tell_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     let run_dir = engine.run_dir(&record.id);
     let marker = run_dir.join(run_state::STOPPING);
     match fs::absent_is_none(fs::write_atomic(&marker, b"")) {

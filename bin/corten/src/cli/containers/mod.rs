@@ -8,13 +8,16 @@ mod keys;
 pub(crate) mod kill;
 pub(crate) mod logs;
 mod output;
+pub(crate) mod pause;
 pub(crate) mod ps;
+pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
 mod session;
 pub(crate) mod start;
 pub(crate) mod stop;
 mod targets;
+pub(crate) mod unpause;
 pub(crate) mod wait;
 
 use corten_engine::containers::{self, StartOptions};

@@ -195,9 +195,10 @@ fn status(state: &ContainerState, now: Timestamp) -> String {
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     match state.status {
         Status::Created => "Created".to_owned(),
-        Status::Running => {
+        Status::Running | Status::Paused => {
             let started = state.run.as_ref().map_or(now, |run| moment(run.started));
-            format!("Up {}", human::duration(now.as_second() - started.as_second()))
+            let paused = if state.status == Status::Paused { " (Paused)" } else { "" };
+            format!("Up {}{paused}", human::duration(now.as_second() - started.as_second()))
         }
         Status::Restarting => format!("Restarting ({code}) {}", human::since(finished, now)),
         Status::Exited => format!("Exited ({code}) {}", human::since(finished, now)),
@@ -300,6 +301,7 @@ mod tests {
         let cases = [
             (state(Status::Created, None), "Created"),
             (state(Status::Running, Some(1)), "Up 5 seconds"),
+            (state(Status::Paused, Some(1)), "Up 5 seconds (Paused)"),
             (state(Status::Exited, Some(137)), "Exited (137) 3 minutes ago"),
             (state(Status::Exited, None), "Exited (255) 3 minutes ago"),
             (state(Status::Restarting, Some(1)), "Restarting (1) 3 minutes ago"),
