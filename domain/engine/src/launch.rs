@@ -439,7 +439,10 @@ impl Hooks for EngineHooks {
         }
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
-            results.push(store.release_name(&remove.name, &order.id).map(|()| true));
+            let renamed = fs::read_if_exists(order.run_dir.join(state::NAME)).ok().flatten();
+            let renamed = renamed.map(|name| String::from_utf8_lossy(&name).into_owned());
+            let name = renamed.as_ref().unwrap_or(&remove.name);
+            results.push(store.release_name(name, &order.id).map(|()| true));
             for error in results.into_iter().filter_map(Result::err) {
                 log::warn!("removing container {}: {error}", order.id);
             }

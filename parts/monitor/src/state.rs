@@ -22,6 +22,9 @@ pub const KEEP: &str = "keep";
 /// The name of the marker of a container that was asked to pause; whether it has is asked of its cgroup.
 pub const PAUSED: &str = "paused";
 
+/// The name of the file with the container's name, where that has changed since the start.
+pub const NAME: &str = "name";
+
 /// The name of the worker's socket.
 pub const SOCKET: &str = "attach";
 

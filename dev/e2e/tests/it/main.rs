@@ -22,6 +22,7 @@ mod namespaces;
 mod odd_trees;
 mod pause;
 mod place;
+mod rename;
 mod restart;
 mod run;
 mod security;

@@ -32,6 +32,9 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
             break guard;
         }
     };
+    // It may have another name since the caller read the record.
+    let newest = ContainerRecord::load(engine, &record.id)?;
+    let record = newest.as_ref().unwrap_or(record);
     leave_no_start(engine, record)?;
     if record.spec.auto_remove {
         // Its keeper has removed it, unless it never had one.

@@ -131,7 +131,7 @@ fn prepare(
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
     fs::remove_file(stopping)?;
-    for marker in [run_state::KEEP, run_state::PAUSED] {
+    for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME] {
         fs::remove_file(run_dir.join(marker))?;
     }
     fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 mod output;
 pub(crate) mod pause;
 pub(crate) mod ps;
+pub(crate) mod rename;
 pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
