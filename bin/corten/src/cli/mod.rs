@@ -89,6 +89,7 @@ const COMMANDS: &[Command] = &[
     command(&["rename"], "Rename a container", containers::rename::run),
     command(&["rm"], "Remove one or more containers", containers::rm::run),
     command(&["ps"], "List containers", containers::ps::run),
+    command(&["top"], "Display the running processes of a container", containers::top::run),
     command(&["logs"], "Fetch the logs of a container", containers::logs::run),
     command(&["images"], "List images", images::list::run),
     command(
@@ -134,6 +135,7 @@ const GROUPS: &[Group] = &[
             ("run", "run"),
             ("start", "start"),
             ("stop", "stop"),
+            ("top", "top"),
             ("unpause", "unpause"),
             ("wait", "wait"),
         ],

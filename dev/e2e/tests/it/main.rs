@@ -26,4 +26,5 @@ mod rename;
 mod restart;
 mod run;
 mod security;
+mod top;
 mod tty;

@@ -22,6 +22,7 @@ pub mod start;
 pub mod state;
 mod stop;
 mod sweep;
+mod top;
 mod wait;
 
 use std::os::unix::net::UnixStream;
@@ -44,6 +45,7 @@ pub use start::{StartOptions, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
 pub use sweep::sweep;
+pub use top::{ProcessTable, top};
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
 use crate::{Engine, Error, volumes};

@@ -18,6 +18,7 @@ mod session;
 pub(crate) mod start;
 pub(crate) mod stop;
 mod targets;
+pub(crate) mod top;
 pub(crate) mod unpause;
 pub(crate) mod wait;
 
