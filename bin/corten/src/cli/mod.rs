@@ -90,6 +90,11 @@ const COMMANDS: &[Command] = &[
     command(&["rm"], "Remove one or more containers", containers::rm::run),
     command(&["ps"], "List containers", containers::ps::run),
     command(&["top"], "Display the running processes of a container", containers::top::run),
+    command(
+        &["stats"],
+        "Display a live stream of container(s) resource usage statistics",
+        containers::stats::run,
+    ),
     command(&["logs"], "Fetch the logs of a container", containers::logs::run),
     command(&["images"], "List images", images::list::run),
     command(
@@ -134,6 +139,7 @@ const GROUPS: &[Group] = &[
             ("remove", "rm"),
             ("run", "run"),
             ("start", "start"),
+            ("stats", "stats"),
             ("stop", "stop"),
             ("top", "top"),
             ("unpause", "unpause"),

@@ -26,5 +26,6 @@ mod rename;
 mod restart;
 mod run;
 mod security;
+mod stats;
 mod top;
 mod tty;

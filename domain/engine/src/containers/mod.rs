@@ -20,6 +20,7 @@ pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod stats;
 mod stop;
 mod sweep;
 mod top;

@@ -10,6 +10,7 @@ mod processes;
 pub mod resources;
 mod setup;
 mod tree;
+pub mod usage;
 pub mod v1;
 pub mod v2;
 

@@ -16,6 +16,7 @@ pub(crate) mod rm;
 pub(crate) mod run;
 mod session;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 mod targets;
 pub(crate) mod top;

@@ -158,12 +158,10 @@ impl Column {
             Self::Stat => state(process),
             Self::Cpu => tenths(machine.cpu_tenths(process)),
             Self::CpuWhole => (machine.cpu_tenths(process) / 10).to_string(),
-            Self::Memory => {
-                tenths((process.resident * machine.page * 1000).checked_div(machine.memory).unwrap_or(0))
-            }
+            Self::Memory => tenths((process.resident * 1024 * 1000).checked_div(machine.memory).unwrap_or(0)),
             Self::Size => (process.size / 1024).to_string(),
             Self::SizePages => (process.size / machine.page).to_string(),
-            Self::Resident => (process.resident * machine.page / 1024).to_string(),
+            Self::Resident => process.resident.to_string(),
             Self::Nice => process.nice.to_string(),
             Self::Priority => (39 - process.priority).to_string(),
             Self::PriorityLong => (60 + process.priority).to_string(),
@@ -370,7 +368,7 @@ mod tests {
             // 90,061 seconds ago: one day, one hour, one minute, one second.
             start: 993_900,
             size: 2_322_432,
-            resident: 26_214,
+            resident: 104_856,
             name: "sleep".to_owned(),
             ..Process::default()
         };

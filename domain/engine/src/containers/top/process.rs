@@ -23,7 +23,7 @@ pub(super) struct Process {
     pub(super) start: u64,
     /// Bytes.
     pub(super) size: u64,
-    /// Pages.
+    /// KiB, as `status` has it: the counter in `stat` lags behind.
     pub(super) resident: u64,
     pub(super) processor: u64,
     /// Real and effective.
@@ -74,7 +74,9 @@ impl Process {
             threads: number(20)?,
             start: number(22)?,
             size: number(23)?,
-            resident: number(24)?,
+            resident: line("VmRSS:")
+                .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
+                .unwrap_or(0),
             processor: number(39).unwrap_or(0),
             uids: ids("Uid:")?,
             gids: ids("Gid:")?,
@@ -122,7 +124,8 @@ mod tests {
     fn a_process_with_an_odd_name() {
         let stat = "42 (a) (b c) S 7 42 41 34816 42 4194560 126 0 3 0 250 50 0 0 20 5 2 0 1000 2322432 345 \
                     18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0";
-        let status = "Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t50\t51\t0\t0\nVmLck:\t       8 kB\n";
+        let status =
+            "Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t50\t51\t0\t0\nVmLck:\t       8 kB\nVmRSS:\t     345 kB\n";
         let expected = Process {
             pid: 42,
             ppid: 7,
