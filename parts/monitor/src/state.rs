@@ -25,6 +25,9 @@ pub const PAUSED: &str = "paused";
 /// The name of the file with the container's name, where that has changed since the start.
 pub const NAME: &str = "name";
 
+/// The name of the file with the restart policy, where that has changed since the start.
+pub const POLICY: &str = "policy";
+
 /// The name of the worker's socket.
 pub const SOCKET: &str = "attach";
 

@@ -29,3 +29,4 @@ mod security;
 mod stats;
 mod top;
 mod tty;
+mod update;

@@ -24,6 +24,7 @@ pub mod stats;
 mod stop;
 mod sweep;
 mod top;
+mod update;
 mod wait;
 
 use std::os::unix::net::UnixStream;
@@ -47,6 +48,7 @@ pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
 pub use sweep::sweep;
 pub use top::{ProcessTable, top};
+pub use update::{UpdateOptions, update};
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
 use crate::{Engine, Error, volumes};

@@ -131,7 +131,7 @@ fn prepare(
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
     fs::remove_file(stopping)?;
-    for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME] {
+    for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME, run_state::POLICY] {
         fs::remove_file(run_dir.join(marker))?;
     }
     fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
@@ -351,7 +351,7 @@ fn log_order(record: &ContainerRecord, directory: &std::path::Path) -> Option<Lo
     })
 }
 
-fn restart_policy(restart: Restart) -> RestartPolicy {
+pub(super) fn restart_policy(restart: Restart) -> RestartPolicy {
     match restart {
         Restart::No => RestartPolicy::No,
         Restart::OnFailure(limit) => RestartPolicy::OnFailure(limit),

@@ -21,6 +21,7 @@ pub(crate) mod stop;
 mod targets;
 pub(crate) mod top;
 pub(crate) mod unpause;
+pub(crate) mod update;
 pub(crate) mod wait;
 
 use corten_engine::containers::{self, StartOptions};

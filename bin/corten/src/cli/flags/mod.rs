@@ -5,6 +5,7 @@ mod convert;
 mod mounts;
 mod security;
 pub(crate) mod table;
+pub(crate) mod update;
 mod values;
 
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
 mod host_checks;
-mod limits;
+pub(super) mod limits;
 mod mounts;
 mod process_record;
 
