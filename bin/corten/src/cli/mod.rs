@@ -87,6 +87,7 @@ const COMMANDS: &[Command] = &[
         containers::wait::run,
     ),
     command(&["update"], "Update configuration of one or more containers", containers::update::run),
+    command(&["port"], "List port mappings or a specific mapping for the container", containers::port::run),
     command(&["rename"], "Rename a container", containers::rename::run),
     command(&["rm"], "Remove one or more containers", containers::rm::run),
     command(&["ps"], "List containers", containers::ps::run),
@@ -133,6 +134,7 @@ const GROUPS: &[Group] = &[
             ("ls", "ps"),
             ("list", "ps"),
             ("pause", "pause"),
+            ("port", "port"),
             ("ps", "ps"),
             ("rename", "rename"),
             ("restart", "restart"),
@@ -170,11 +172,14 @@ const GROUPS: &[Group] = &[
 const MEMBERS: &[(&str, &[Command])] = &[
     (
         "container",
-        &[command(
-            &["inspect"],
-            "Display detailed information on one or more containers",
-            system::inspect::container,
-        )],
+        &[
+            command(
+                &["inspect"],
+                "Display detailed information on one or more containers",
+                system::inspect::container,
+            ),
+            command(&["prune"], "Remove all stopped containers", containers::prune::run),
+        ],
     ),
     (
         "image",

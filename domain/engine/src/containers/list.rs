@@ -85,24 +85,30 @@ impl Filters {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (value.to_owned(), None),
             }),
-            "exited" => self.exited.push(value.parse().map_err(|_| invalid())?),
+            "exited" => {
+                self.exited.push(value.parse().map_err(|_| {
+                    Error::invalid(format!("strconv.Atoi: parsing \"{value}\": invalid syntax"))
+                })?)
+            }
             "status" => self.statuses.push(one_of(&STATUSES)?),
             "ancestor" => self.ancestors.push(value.to_owned()),
             "before" => self.before = Some(value.to_owned()),
             "since" => self.since = Some(value.to_owned()),
             "volume" => self.volumes.push(value.to_owned()),
             "network" => self.networks.push(value.to_owned()),
-            "publish" => self.publish.push(Ports::parse(value).ok_or_else(invalid)?),
-            "expose" => self.expose.push(Ports::parse(value).ok_or_else(invalid)?),
-            "health" => self.health.push(one_of(&HEALTHS)?),
+            "publish" => self.publish.push(Ports::filter(key, value)?),
+            "expose" => self.expose.push(Ports::filter(key, value)?),
+            "health" => self.health.push(
+                one_of(&HEALTHS)
+                    .map_err(|_| Error::invalid(format!("unrecognized filter value for health: {value}")))?,
+            ),
             "is-task" => self.tasks.push(match value {
                 "true" | "1" => true,
                 "false" | "0" => false,
-                _ => return Err(invalid()),
+                _ => return Err(Error::invalid(format!("invalid filter 'is-task=[{value}]'"))),
             }),
-            "isolation" => {
-                return Err(Error::unsupported("filter isolation: only Windows containers have one"));
-            }
+            // Only Windows containers have one; docker takes and forgets it here as well.
+            "isolation" => {}
             _ => return Err(Error::invalid(format!("invalid filter '{key}'"))),
         }
         Ok(())
@@ -153,6 +159,21 @@ impl Text {
 }
 
 impl Ports {
+    /// Reads the value of a filter.
+    fn filter(key: &str, text: &str) -> Result<Self, Error> {
+        Self::parse(text).ok_or_else(|| {
+            let range = text.split_once('/').map_or(text, |(range, _)| range);
+            let reason = if !range.is_empty() && range.bytes().all(|byte| byte.is_ascii_digit()) {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            Error::invalid(format!(
+                "error while looking up for {key} {text}: strconv.ParseUint: parsing \"{range}\": {reason}"
+            ))
+        })
+    }
+
     /// Reads `80`, `80/udp` or `8000-8080/tcp`.
     fn parse(text: &str) -> Option<Self> {
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
@@ -272,11 +293,11 @@ fn image_moved(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use corten_monitor::exits::ExitRecord;
 
-    fn record() -> ContainerRecord {
+    pub(in super::super) fn record() -> ContainerRecord {
         let mount = |target: &str, source, path: &str| MountRecord {
             below: None,
             target: target.to_owned(),

@@ -9,6 +9,8 @@ pub(crate) mod kill;
 pub(crate) mod logs;
 mod output;
 pub(crate) mod pause;
+pub(crate) mod port;
+pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod rename;
 pub(crate) mod restart;

@@ -45,7 +45,7 @@ struct PsArgs {
     words: Vec<String>,
 }
 
-const HEADERS: [(&str, &str); 15] = [
+const HEADERS: [(&str, &str); 16] = [
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -54,6 +54,7 @@ const HEADERS: [(&str, &str); 15] = [
     ("Ports", "PORTS"),
     ("State", "STATE"),
     ("Status", "STATUS"),
+    ("HealthStatus", "HEALTH STATUS"),
     ("Size", "SIZE"),
     ("Names", "NAMES"),
     ("Labels", "LABELS"),
@@ -145,6 +146,8 @@ fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
         ("Ports", String::new()),
         ("State", state.status.name().to_owned()),
         ("Status", status(state, now)),
+        // No container has a health check yet.
+        ("HealthStatus", String::new()),
         ("Size", size(container)),
         ("Names", record.name.clone()),
         ("Labels", labels.join(",")),
