@@ -78,6 +78,7 @@ impl Filters {
         let invalid = || Error::invalid(format!("invalid filter '{key}={value}'"));
         let one_of =
             |words: &[&'static str]| words.iter().copied().find(|&word| word == value).ok_or_else(invalid);
+        let no_number = |_| Error::invalid(format!("strconv.Atoi: parsing \"{value}\": invalid syntax"));
         match key {
             "id" => self.ids.push(Text::new(value)),
             "name" => self.names.push(Text::new(value)),
@@ -85,11 +86,7 @@ impl Filters {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (value.to_owned(), None),
             }),
-            "exited" => {
-                self.exited.push(value.parse().map_err(|_| {
-                    Error::invalid(format!("strconv.Atoi: parsing \"{value}\": invalid syntax"))
-                })?)
-            }
+            "exited" => self.exited.push(value.parse().map_err(no_number)?),
             "status" => self.statuses.push(one_of(&STATUSES)?),
             "ancestor" => self.ancestors.push(value.to_owned()),
             "before" => self.before = Some(value.to_owned()),
@@ -98,10 +95,7 @@ impl Filters {
             "network" => self.networks.push(value.to_owned()),
             "publish" => self.publish.push(Ports::filter(key, value)?),
             "expose" => self.expose.push(Ports::filter(key, value)?),
-            "health" => self.health.push(
-                one_of(&HEALTHS)
-                    .map_err(|_| Error::invalid(format!("unrecognized filter value for health: {value}")))?,
-            ),
+            "health" => self.health.push(one_of(&HEALTHS).map_err(|_| no_health(value))?),
             "is-task" => self.tasks.push(match value {
                 "true" | "1" => true,
                 "false" | "0" => false,
@@ -141,6 +135,10 @@ impl Filters {
         any(&self.statuses, |&status| status == state.status.name())
             && any(&self.exited, |wanted| state.status == Status::Exited && code == Some(*wanted))
     }
+}
+
+fn no_health(value: &str) -> Error {
+    Error::invalid(format!("unrecognized filter value for health: {value}"))
 }
 
 /// Says whether one of the alternatives matches, or there are none.
