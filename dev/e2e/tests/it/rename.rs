@@ -72,7 +72,7 @@ fn refusals() {
         let shown = name.escape_debug();
         // Behind the `--`, or a flag would be looked for.
         let output = sandbox.corten(&["rename", "--", "it", name]);
-        let text = allocating(&format!("Invalid container name ({shown}), {only}"));
+        let text = allocating(&format!("Invalid container name (/{shown}), {only}"));
         assert!(output.code == 1 && output.stderr.contains(&text), "{output:?}");
     }
     check(&["rename", "nosuch", "yy"], "No such container: nosuch");

@@ -46,7 +46,7 @@ fn refusals() {
         assert_eq!(sandbox.corten(words), Output::new(1, "", &text), "{words:?}");
     };
     check(&["top", "nosuch"], "No such container: nosuch");
-    check(&["top", "it"], &format!("container {id} is not running"));
+    check(&["top", "it"], &format!("Container {id} is not running"));
     sandbox.ok(&["start", "it"]);
     check(&["top", "it", "-o", "nonsense"], "ps: error: unknown user-defined format specifier \"nonsense\"");
     check(&["top", "it", "--nonsense"], "ps: error: unknown gnu long option");

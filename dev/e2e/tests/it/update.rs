@@ -53,7 +53,7 @@ fn limits_of_a_running_container() {
         ["Memory", "MemorySwap", "MemoryReservation", "PidsLimit", "CpuShares", "NanoCpus", "CpusetCpus"];
     assert_eq!(
         host_config(&sandbox, "it", &fields),
-        json!([200 << 20, 300 << 20, 32 << 20, -1, 512, 500_000_000, "0"])
+        json!([200 << 20, 300 << 20, 32 << 20, 0, 512, 500_000_000, "0"])
     );
     // They hold for the next run as well, and while it is paused.
     sandbox.ok(&["restart", "-t", "0", "it"]);

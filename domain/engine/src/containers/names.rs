@@ -26,10 +26,15 @@ pub(super) fn validate(name: &str) -> Result<(), Error> {
     if first && rest && name.len() >= 2 {
         return Ok(());
     }
-    Err(Error::invalid(format!(
+    Err(invalid(name))
+}
+
+/// docker's complaint about a name that is none.
+pub(super) fn invalid(name: &str) -> Error {
+    Error::invalid(format!(
         "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
         name.escape_debug()
-    )))
+    ))
 }
 
 /// docker's complaint about a name that another container has.

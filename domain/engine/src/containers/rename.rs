@@ -18,7 +18,8 @@ pub fn rename(engine: &Engine, record: &ContainerRecord, name: &str) -> Result<(
         return Err(Error::invalid("Renaming a container with the same name as its current name"));
     }
     let within = |error: Error| Error::new(error.kind(), format!("Error when allocating new name: {error}"));
-    names::validate(name).map_err(within)?;
+    // docker shows it as it keeps it.
+    names::validate(name).map_err(|_| within(names::invalid(&format!("/{name}"))))?;
     let creator = process::own_identity();
     let owner = NameOwner { id: old.id.clone(), boot: engine.boot().to_owned(), creator };
     if let Some(holder) = names::claim(engine, name, &owner)? {

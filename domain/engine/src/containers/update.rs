@@ -80,7 +80,8 @@ fn merged(old: &Resources, changes: &Resources) -> Result<Resources, Error> {
     take(&mut new.memory.reservation, changes.memory.reservation);
     take(&mut new.cpu.quota, changes.cpu.quota);
     take(&mut new.cpu.realtime_runtime, changes.cpu.realtime_runtime);
-    take(&mut new.pids, changes.pids);
+    // docker records no limit as zero.
+    take(&mut new.pids, changes.pids.map(|limit| limit.max(0)));
     let take = |to: &mut Option<u64>, from: Option<u64>| *to = from.or(*to);
     take(&mut new.cpu.shares, changes.cpu.shares);
     take(&mut new.cpu.period, changes.cpu.period);
@@ -171,7 +172,7 @@ mod tests {
         check(&memory(None, Some(-1)), (Some(64 * MIB), Some(-1), Some(7)));
         check(
             &Resources { pids: Some(-1), ..Resources::default() },
-            (Some(64 * MIB), Some(128 * MIB), Some(-1)),
+            (Some(64 * MIB), Some(128 * MIB), Some(0)),
         );
     }
 

@@ -11,6 +11,7 @@ use crate::cli::flags::{self, AttachFlags};
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten attach [OPTIONS] CONTAINER")]
 struct AttachArgs {
     /// Do not attach STDIN
     #[arg(long)]

@@ -16,6 +16,7 @@ use crate::cli::listing::{self, Listing, Row};
 use crate::cli::{CliError, Context, flags, human};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten ps [OPTIONS]")]
 struct PsArgs {
     /// Show all containers (default shows just running)
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]

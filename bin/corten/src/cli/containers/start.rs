@@ -13,6 +13,7 @@ use crate::cli::flags::{self, AttachFlags};
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten start [OPTIONS] CONTAINER [CONTAINER...]")]
 struct StartArgs {
     /// Attach STDOUT/STDERR and forward signals
     #[arg(short, long)]

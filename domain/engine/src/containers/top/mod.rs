@@ -42,7 +42,7 @@ pub fn top(
             return Err(Error::conflict(text));
         }
         Status::Created | Status::Exited => {
-            return Err(Error::conflict(format!("container {} is not running", record.id)));
+            return Err(Error::conflict(format!("Container {} is not running", record.id)));
         }
     }
     let cgroup = pause::cgroup(engine, record)?;
