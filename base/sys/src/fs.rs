@@ -6,11 +6,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, RenameFlags};
+use rustix::fs::{AtFlags, CWD, IFlags, RenameFlags};
 
 use crate::error::{Context, Errno, SysError};
 
@@ -123,6 +123,23 @@ pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> Result<(), SysError> {
 /// Creates a directory and its missing parents.
 pub fn create_dir_all(path: impl AsRef<Path>, mode: u32) -> Result<(), SysError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(&path).on("mkdir", path)
+}
+
+/// Lets the kernel begin to write a file to the disk, so that a later sync has less to wait for. A hint: nothing is
+/// durable by it, and a file system that cannot do it does not.
+pub fn begin_writeback(file: impl AsFd) {
+    // SAFETY: the call takes numbers only; the descriptor is borrowed, so it is open.
+    unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// Tells the file system that the trees in a directory have nothing to do with each other (chattr +T), so that ext4
+/// puts each of them somewhere else on the disk. A hint: a file system without it is left as it is.
+pub fn keep_trees_apart(directory: impl AsRef<Path>) -> Result<(), SysError> {
+    let directory = open(directory)?;
+    if let Ok(flags) = rustix::fs::ioctl_getflags(&directory) {
+        rustix::fs::ioctl_setflags(&directory, flags | IFlags::TOPDIR).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Removes a file; one that is not there is no error.

@@ -1,6 +1,8 @@
 //! The command line and environment that other users see in /proc: blanked in long-lived helpers, so that
 //! neither a `-e PASSWORD=…` nor the caller's environment outlives the command.
 
+use std::ffi::CString;
+
 /// Overwrites this process's argument and environment strings with `title`, cut to the room there is.
 ///
 /// After it, `std::env` returns garbage: only for a process that reads neither again.
@@ -24,6 +26,15 @@ pub fn replace(title: &str) {
     let cut = title.len().min(length.saturating_sub(1));
     if let (Some(to), Some(from)) = (block.get_mut(..cut), title.as_bytes().get(..cut)) {
         to.copy_from_slice(from);
+    }
+}
+
+/// Names this process, cut to 15 bytes: what `ps` shows of a zombie as well. Children have it until they execute.
+pub fn name(name: &str) {
+    let cut = name.as_bytes().get(..15).unwrap_or(name.as_bytes());
+    if let Ok(name) = CString::new(cut) {
+        // A name that stays as it was harms nothing.
+        rustix::thread::set_name(&name).unwrap_or_default();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
+use corten_monitor::journal;
+
 /// Where bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -79,7 +81,8 @@ impl log::Log for Warnings {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
+        // The keeper is a clone of a command, with this logger, and has nobody on its stderr.
+        if self.enabled(record.metadata()) && !journal::take(record.args()) {
             writeln!(io::stderr(), "WARNING: {}", record.args()).unwrap_or_default();
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use corten_monitor::journal;
 use corten_runtime::lsm;
 use corten_sys::SysError;
 use corten_sys::fs;
@@ -19,6 +20,8 @@ pub struct SystemInfo {
     pub stopped: usize,
     pub images: usize,
     pub root: PathBuf,
+    /// Where keepers and workers leave their warnings; absent while there were none.
+    pub supervisor_log: PathBuf,
     /// docker's word for the file system under the store.
     pub file_system: &'static str,
     pub cgroup_version: u8,
@@ -59,6 +62,7 @@ pub fn system(engine: &Engine) -> Result<SystemInfo, Error> {
         paused,
         stopped: records.len() - running - paused,
         images: engine.store().image_ids()?.len(),
+        supervisor_log: engine.run().join(journal::FILE),
         file_system: file_system(u64::try_from(statfs.f_type).unwrap_or(0)),
         root,
         cgroup_version: if facts.cgroups.is_v2() { 2 } else { 1 },

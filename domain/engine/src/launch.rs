@@ -96,6 +96,13 @@ impl Keeper {
         self.lease.take_if(|lease| lease.range.size > highest)
     }
 
+    /// Lets a keeper go that gets no order, and waits until it has taken back what it had begun.
+    pub fn dismiss(self) {
+        // One that is gone already has nothing left to say.
+        rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).unwrap_or_default();
+        Reply::receive(&self.socket).map(drop).unwrap_or_default();
+    }
+
     /// Turns this process itself into the keeper and runs `plan` in a child that talks to it: how a keeper
     /// starts its container again under the same pid. Never returns.
     pub fn become_with(plan: impl FnOnce(Self) -> i32) -> ! {
@@ -110,6 +117,8 @@ impl Keeper {
                     let ended = keeper::run(theirs, &EngineHooks { usual: None }, false);
                     // Where the keeper has not reaped it meanwhile.
                     let planner = process::wait(&pidfd);
+                    // The worker of the last run, where there was no other run to reap it in.
+                    process::reap_others(&[]);
                     i32::from(ended.is_err() || planner.is_err_and(|error| error.errno() != Errno::CHILD))
                 }
                 Err(_) => 1,
@@ -150,7 +159,8 @@ impl Keeper {
         }
         drop(client);
         if let Err(error) = meanwhile() {
-            self.call_off();
+            // Until the keeper is through with it, or has died: then the next command finds what is left.
+            keeper::abort(&self.socket).unwrap_or_default();
             return Err(error);
         }
         match Reply::receive(&self.socket)? {
@@ -163,25 +173,16 @@ impl Keeper {
     }
 }
 
-impl Keeper {
-    /// Ends a start that is under way, and waits until nothing of it is left.
-    fn call_off(&self) {
-        let Ok(Some(Reply::Started { pid })) = Reply::receive(&self.socket) else { return };
-        // Its keeper, which has not reaped it yet or would have said so, cleans up as after any end.
-        let killed = Pid::from_raw(pid)
-            .map(process::open_pidfd)
-            .map(|pidfd| pidfd.and_then(|pidfd| process::send_signal(&pidfd, 9)));
-        if let Some(Ok(_)) = killed {
-            drop(Reply::receive(&self.socket));
-        }
-    }
-}
-
 /// Does what a keeper does after the end of its container, where that keeper died first.
 pub(crate) fn clean_up(order: &Order) {
     let hooks = EngineHooks { usual: None };
     hooks.release(order);
     hooks.clean(order);
+}
+
+/// Says whether the kernel killed a process of the container for memory, while its cgroup is still there.
+pub(crate) fn oom_killed(order: &Order) -> bool {
+    EngineHooks { usual: None }.oom_killed(order)
 }
 
 /// A started container, from the starting command's side.

@@ -48,13 +48,16 @@ impl Engine {
         let store = Store::open(&config.root)?;
         let boot = clock::boot_id()?;
         let run = config.run_root.join(&boot);
-        if !fs::exists(run.join("containers")) {
-            for directory in ["records", "exits", "ids", "containers"] {
-                fs::create_dir_all(run.join(directory), 0o700)?;
+        let is_first = !fs::exists(run.join("creating"));
+        let engine = Self { store, config, boot, run, facts: OnceLock::new() };
+        if is_first {
+            for directory in ["records", "exits", "ids", "containers", "creating"] {
+                fs::create_dir_all(engine.run.join(directory), 0o700)?;
             }
-            store.discard_other_boots(&boot)?;
+            engine.store.discard_other_boots(&engine.boot)?;
+            containers::sweep_all(&engine)?;
         }
-        Ok(Self { store, config, boot, run, facts: OnceLock::new() })
+        Ok(engine)
     }
 
     /// The store.

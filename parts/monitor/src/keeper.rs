@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_sys::process::{self, Exit, Identity, Pid};
 use corten_sys::signal::SignalFd;
@@ -16,7 +16,9 @@ use rustix::fs::FlockOperation;
 
 use crate::attach::{Client, Want};
 use crate::exits::{self, ExitRecord};
+use crate::journal;
 use crate::order::{Order, RestartPolicy};
+use crate::respawn::Respawn;
 use crate::state::{self, RunState};
 use crate::worker::{Channels, Idle, WorkerHandle};
 
@@ -171,6 +173,9 @@ fn fs_none_on_reset(
 const EARLY: u8 = b'e';
 const ORDER: u8 = b'o';
 
+/// Later: undo the start, whose command cannot go through with it.
+const ABORT: &[u8] = b"a";
+
 /// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`].
 pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
     socket::send(keeper, &[[EARLY].as_slice(), request].concat(), &[])
@@ -179,6 +184,13 @@ pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
 /// Sends the keeper its order with the descriptors that go with it.
 pub fn send_order(keeper: &UnixStream, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<(), SysError> {
     socket::send(keeper, &[[ORDER].as_slice(), &order.encode()].concat(), fds)
+}
+
+/// Has the keeper end what it started and clean up, as if the start had failed; returns when it has.
+pub fn abort(keeper: &UnixStream) -> Result<(), SysError> {
+    socket::send(keeper, ABORT, &[])?;
+    while Reply::receive(keeper)?.is_some() {}
+    Ok(())
 }
 
 /// The keeper's life: waits for an order on `parent`, then keeps the container until it has ended.
@@ -214,10 +226,13 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks, ahead: bool) -> Result<(), Sys
     // The order came without the first word: it is for another kind of init.
     ahead.iter().for_each(|init| init.abandon());
     title::replace(&format!("corten keeper {}", order.id));
+    title::name(&format!("corten-{}", order.id));
+    journal::begin(&order.run_dir, &order.id);
     process::become_subreaper()?;
     let with_caller = early.is_some() && order.client;
     let mut keeper = Keeper { order, hooks, parent: Some(parent), idle, with_caller };
-    keeper.keep(fds, early)
+    // Nobody waits for this process who could tell.
+    keeper.keep(fds, early).inspect_err(|error| log::warn!("the keeper gives up: {error}"))
 }
 
 /// Detaches from the terminal, the directory and the descriptors of the command.
@@ -247,13 +262,15 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
+    /// Lets a worker begin: one that is waiting, or a new one. `init` is for a worker that outlives its keeper.
     fn spawn_worker(
         &mut self,
         channels: &Channels,
         client: Option<UnixStream>,
+        init: &OwnedFd,
     ) -> Result<WorkerHandle, SysError> {
         let idle = self.idle.take().map_or_else(Idle::spawn, Ok)?;
-        idle.begin(&self.order, channels, client)
+        idle.begin(&self.order, channels, client, init)
     }
 
     fn keep(&mut self, mut fds: Vec<OwnedFd>, early: Option<Box<dyn Launching>>) -> Result<(), SysError> {
@@ -301,7 +318,9 @@ impl Keeper<'_> {
         let launching = self.hooks.launch(&self.order, payload, fds, early)?;
         let mut worker = None;
         match self.complete(&*launching, &mut channels, &mut worker, client) {
-            Ok((worker, state)) => Ok(Run { launching, channels, worker, state, namespaces: Vec::new() }),
+            Ok((worker, state)) => {
+                Ok(Run { launching, channels, worker: Some(worker), state, namespaces: Vec::new() })
+            }
             Err(failure) => {
                 launching.abandon();
                 if let Some(worker) = worker {
@@ -322,11 +341,11 @@ impl Keeper<'_> {
         mut client: Option<UnixStream>,
     ) -> Result<(WorkerHandle, RunState), Failure> {
         if !self.order.terminal {
-            *worker = Some(self.spawn_worker(channels, client.take())?);
+            *worker = Some(self.spawn_worker(channels, client.take(), launching.pidfd())?);
         }
         channels.set_terminal(launching.wait_exec()?);
         if worker.is_none() {
-            *worker = Some(self.spawn_worker(channels, client)?);
+            *worker = Some(self.spawn_worker(channels, client, launching.pidfd())?);
         }
         let order = &self.order;
         let pid = launching.pid().as_raw_nonzero().get();
@@ -361,68 +380,157 @@ impl Keeper<'_> {
             Err(_) => None,
         };
         let channels = Channels::reopen(&self.order, terminal);
-        let worker = self.spawn_worker(&channels, None)?;
+        let worker = self.spawn_worker(&channels, None, &pidfd)?;
         let state = RunState { keeper: process::own_identity(), ..state };
         state.write(&run_dir)?;
         self.reply(&Reply::Started { pid: state.init.pid });
         self.parent = None;
         let launching = Box::new(Adopted { init: state.init, pidfd });
-        self.serve(Run { launching, channels, worker, state, namespaces: Vec::new() }, alive)
+        self.serve(Run { launching, channels, worker: Some(worker), state, namespaces: Vec::new() }, alive)
     }
 
     fn serve(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
         run.namespaces = run.launching.hold_namespaces();
         // Children of this process's earlier life, before a restart.
-        process::reap_others(&[run.launching.pid(), run.worker.pid()]);
+        run.reap_others();
         let children = SignalFd::new(&[CHILD])?;
         (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
+        let mut respawn = Respawn::new(Instant::now());
         let mut until_release = Some(BRIEF);
         loop {
-            let mut fds = [
-                PollFd::from_borrowed_fd(run.launching.pidfd().as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(run.worker.pidfd().as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(run.worker.control().as_fd(), PollFlags::IN),
-            ];
-            if clock::poll(&mut fds, until_release)? == 0 {
-                if std::mem::take(&mut self.with_caller) {
-                    self.hooks.leave_caller(&self.order, run.worker.pid());
-                }
-                memory::release();
-                until_release = None;
+            let remaining = respawn.remaining(Instant::now());
+            if remaining == Some(Duration::ZERO) {
+                self.respawn(&mut run, &mut respawn);
                 continue;
             }
-            let [init, worker, orphans, word] = fds.map(|fd| !fd.revents().is_empty());
+            // Between two workers there is none to wait for.
+            let worker = run.worker.as_ref();
+            let parent = self.parent.as_ref();
+            let mut fds = [
+                PollFd::from_borrowed_fd(run.launching.pidfd().as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(parent.map_or(children.as_fd(), AsFd::as_fd), PollFlags::IN),
+                PollFd::from_borrowed_fd(
+                    worker.map_or(children.as_fd(), |it| it.pidfd().as_fd()),
+                    PollFlags::IN,
+                ),
+                PollFd::from_borrowed_fd(
+                    worker.map_or(children.as_fd(), |it| it.control().as_fd()),
+                    PollFlags::IN,
+                ),
+            ];
+            let wait = [remaining, until_release].into_iter().flatten().min();
+            if clock::poll(&mut fds, wait)? == 0 {
+                if until_release.take().is_some() {
+                    self.settle(&run);
+                }
+                continue;
+            }
+            let [init, orphans, command, ended, word] = fds.map(|fd| !fd.revents().is_empty());
+            if command && self.is_aborted() {
+                return self.abort(run, alive);
+            }
             if init {
                 break;
             }
-            if worker {
-                process::wait(run.worker.pidfd())?;
-                run.worker = self.spawn_worker(&run.channels, None)?;
-            } else if word && run.worker.input_ended() {
-                run.channels.end_input();
+            if let Some(worker) = &run.worker {
+                if ended {
+                    process::wait(worker.pidfd())?;
+                    run.worker = None;
+                    respawn.died(Instant::now());
+                } else if word && worker.input_ended() {
+                    run.channels.end_input();
+                }
             }
             if orphans {
                 while children.next().is_some() {}
-                process::reap_others(&[run.launching.pid(), run.worker.pid()]);
+                run.reap_others();
             }
         }
         let exit = run.launching.exit()?;
         self.end(run, exit, alive)
     }
 
-    fn end(&mut self, run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
-        let Run { channels, mut worker, state, namespaces, .. } = run;
-        worker.finish();
-        let oom_killed = self.hooks.oom_killed(&self.order);
-        if !worker.await_drained() {
-            // It died with output unread: another one takes that over.
-            process::wait(worker.pidfd())?;
-            worker = self.spawn_worker(&channels, None)?;
-            worker.finish();
-            worker.await_drained();
+    /// The container lives on: makes this process, and its place, those of one that stays.
+    fn settle(&mut self, run: &Run) {
+        if std::mem::take(&mut self.with_caller)
+            && let Some(worker) = &run.worker
+        {
+            self.hooks.leave_caller(&self.order, worker.pid());
         }
+        memory::release();
+    }
+
+    /// Hears the command that started this; most say nothing and leave.
+    fn is_aborted(&mut self) -> bool {
+        let word = self.parent.as_ref().and_then(|parent| socket::receive(parent).ok().flatten());
+        if word.is_none() {
+            self.parent = None;
+        }
+        word.is_some_and(|word| word.bytes == ABORT)
+    }
+
+    /// Ends a run that is to leave nothing, not even an exit.
+    fn abort(&mut self, mut run: Run, alive: File) -> Result<(), SysError> {
+        process::send_signal(run.launching.pidfd(), KILL)?;
+        run.launching.exit()?;
+        let told = run.worker.as_ref().is_some_and(WorkerHandle::finish);
+        self.finish_worker(&mut run, told)?;
+        let Run { channels, worker, namespaces, .. } = run;
+        drop((channels, namespaces));
+        self.hooks.release(&self.order);
+        self.hooks.clean(&self.order);
+        drop(alive);
+        self.parent = None;
+        end_worker(worker.as_ref())
+    }
+
+    /// Starts another worker, or tries again later.
+    fn respawn(&mut self, run: &mut Run, respawn: &mut Respawn) {
+        match self.spawn_worker(&run.channels, None, run.launching.pidfd()) {
+            Ok(worker) => {
+                run.worker = Some(worker);
+                respawn.born(Instant::now());
+            }
+            Err(error) => {
+                log::warn!("no worker: {error}");
+                respawn.died(Instant::now());
+            }
+        }
+    }
+
+    /// Waits until the worker, which was `told` to, has taken over the rest of the payload's output; another one does
+    /// where there is none or it dies. The end is recorded all the same where that dies as well.
+    fn finish_worker(&mut self, run: &mut Run, told: bool) -> Result<(), SysError> {
+        if let Some(worker) = &run.worker {
+            if told && worker.await_drained() {
+                return Ok(());
+            }
+            process::wait(worker.pidfd())?;
+            run.worker = None;
+        }
+        match self.spawn_worker(&run.channels, None, run.launching.pidfd()) {
+            Ok(worker) => {
+                if !(worker.finish() && worker.await_drained()) {
+                    log::warn!("the end of the output is lost: the worker died");
+                }
+                run.worker = Some(worker);
+            }
+            Err(error) => log::warn!("the end of the output is lost: no worker: {error}"),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, mut run: Run, exit: Option<Exit>, alive: File) -> Result<(), SysError> {
+        let told = run.worker.as_ref().is_some_and(WorkerHandle::finish);
+        let oom_killed = self.hooks.oom_killed(&self.order);
+        self.finish_worker(&mut run, told)?;
+        let Run { channels, worker, state, namespaces, .. } = run;
         drop(channels);
+        if exit.is_none() {
+            // Not our child, and its parent was faster.
+            log::warn!("the exit code is not known: init had another parent");
+        }
         let record = ExitRecord {
             generation: self.order.generation,
             code: exit.map(Exit::code),
@@ -442,12 +550,12 @@ impl Keeper<'_> {
             // A new start must find no mount of the old one's upper directory (architecture D11).
             drop(namespaces);
             self.restart(state, &record, pause, alive)?;
-            return end_worker(&worker);
+            return end_worker(worker.as_ref());
         }
         self.finish(&record, namespaces);
         drop(alive);
         // It still serves slow clients; leaving it a zombie would be PID 1's to reap, if it does.
-        end_worker(&worker)
+        end_worker(worker.as_ref())
     }
 
     fn finish(&mut self, record: &ExitRecord, namespaces: Vec<OwnedFd>) {
@@ -493,20 +601,32 @@ impl Keeper<'_> {
 /// A container that has run for so long may run on: its keeper gives back the memory of the start.
 const BRIEF: Duration = Duration::from_millis(250);
 
+const KILL: i32 = 9;
 const TERM: i32 = 15;
 const CHILD: i32 = 17;
 
 struct Run {
     launching: Box<dyn Launching>,
     channels: Channels,
-    worker: WorkerHandle,
+    /// `None` between one that died and the next.
+    worker: Option<WorkerHandle>,
     state: RunState,
     namespaces: Vec<OwnedFd>,
 }
 
+impl Run {
+    /// Reaps the orphans that have come to this process and ended.
+    fn reap_others(&self) {
+        let worker = self.worker.as_ref().map(WorkerHandle::pid);
+        process::reap_others(&[Some(self.launching.pid()), worker].into_iter().flatten().collect::<Vec<_>>());
+    }
+}
+
 /// Waits for a worker that may still serve slow clients, and for whatever else this process is the parent of.
-fn end_worker(worker: &WorkerHandle) -> Result<(), SysError> {
-    process::wait(worker.pidfd())?;
+fn end_worker(worker: Option<&WorkerHandle>) -> Result<(), SysError> {
+    if let Some(worker) = worker {
+        process::wait(worker.pidfd())?;
+    }
     process::reap_others(&[]);
     Ok(())
 }

@@ -6,9 +6,11 @@
 
 pub mod attach;
 pub mod exits;
+pub mod journal;
 pub mod keeper;
 pub mod log_file;
 pub mod order;
+mod respawn;
 pub mod state;
 mod wire;
 mod worker;

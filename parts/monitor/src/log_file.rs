@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use corten_sys::error::Context;
 use corten_sys::{Errno, SysError, clock, fs};
+use memchr::memchr;
 
 use crate::order::LogOrder;
 
@@ -47,6 +48,8 @@ pub struct LogFile {
     pending: [Vec<u8>; 2],
     /// Why output is missing here, if any is.
     gap: Option<SysError>,
+    /// Room for rendered lines.
+    out: Vec<u8>,
 }
 
 impl LogFile {
@@ -64,7 +67,7 @@ impl LogFile {
     }
 
     fn unopened(order: LogOrder) -> Self {
-        Self { order, file: None, size: 0, pending: [Vec::new(), Vec::new()], gap: None }
+        Self { order, file: None, size: 0, pending: [Vec::new(), Vec::new()], gap: None, out: Vec::new() }
     }
 
     /// Appends what a stream wrote; an unfinished line waits for its rest.
@@ -78,11 +81,12 @@ impl LogFile {
             joined = std::mem::take(pending);
             joined.as_slice()
         };
-        let time = timestamp(clock::wall_nanos());
-        let mut out = Vec::with_capacity(bytes.len() * 3 + 256);
+        let tail = tail(stream, &timestamp(clock::wall_nanos()));
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
         while let Some(length) = line_length(rest) {
             let (line, after) = rest.split_at(length);
-            render(&mut out, line, stream, &time);
+            render(&mut out, line, &tail);
             rest = after;
             if self.order.max_size > 0 && self.size + out.len() as u64 >= self.order.max_size {
                 self.append(&out)?;
@@ -90,7 +94,14 @@ impl LogFile {
             }
         }
         self.pending[stream as usize] = rest.to_vec();
-        self.append(&out)
+        let appended = self.append(&out);
+        self.out = out;
+        appended
+    }
+
+    /// Gives back the memory that a burst of output took.
+    pub fn release(&mut self) {
+        self.out = Vec::new();
     }
 
     /// Writes the unfinished lines and syncs the file.
@@ -100,7 +111,7 @@ impl LogFile {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(&mut self.pending[stream as usize]);
             if !rest.is_empty() {
-                render(&mut out, &rest, stream, &time);
+                render(&mut out, &rest, &tail(stream, &time));
             }
         }
         if !out.is_empty() || self.gap.is_some() {
@@ -121,7 +132,7 @@ impl LogFile {
         let mut note = Vec::new();
         if let Some(error) = &self.gap {
             let text = format!("corten: output is missing here: {error}\n");
-            render(&mut note, text.as_bytes(), Stream::Stderr, &timestamp(clock::wall_nanos()));
+            render(&mut note, text.as_bytes(), &tail(Stream::Stderr, &timestamp(clock::wall_nanos())));
             note.extend_from_slice(out);
         }
         let written = self.append_whole(if note.is_empty() { out } else { &note });
@@ -198,7 +209,7 @@ pub fn numbered(path: &Path, number: u64) -> PathBuf {
 
 /// The length of the first line with its newline, or of a piece of one that is too long.
 fn line_length(bytes: &[u8]) -> Option<usize> {
-    match bytes.iter().position(|&byte| byte == b'\n') {
+    match memchr(b'\n', bytes) {
         Some(end) if end < LONGEST_LINE => Some(end + 1),
         _ if bytes.len() >= LONGEST_LINE => Some(whole_characters(bytes)),
         _ => None,
@@ -215,22 +226,22 @@ fn whole_characters(bytes: &[u8]) -> usize {
     length
 }
 
-fn render(out: &mut Vec<u8>, line: &[u8], stream: Stream, time: &str) {
+/// What follows the text: the same for all lines that were read at once.
+fn tail(stream: Stream, time: &str) -> Vec<u8> {
+    format!("\",\"stream\":\"{}\",\"time\":\"{time}\"}}\n", stream.name()).into_bytes()
+}
+
+fn render(out: &mut Vec<u8>, line: &[u8], tail: &[u8]) {
     out.extend_from_slice(b"{\"log\":\"");
     escape(out, line);
-    out.extend_from_slice(b"\",\"stream\":\"");
-    out.extend_from_slice(stream.name().as_bytes());
-    out.extend_from_slice(b"\",\"time\":\"");
-    out.extend_from_slice(time.as_bytes());
-    out.extend_from_slice(b"\"}\n");
+    out.extend_from_slice(tail);
 }
 
 /// Appends a JSON string's inside. Bytes that are no UTF-8 become U+FFFD, as docker's.
 fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
-    let plain = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
     let mut rest = bytes;
     while !rest.is_empty() {
-        let run = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        let run = plain_length(rest);
         let (clean, odd) = rest.split_at(run);
         out.extend_from_slice(clean);
         let Some(&byte) = odd.first() else { return };
@@ -250,6 +261,18 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
         }
         rest = odd.get(length.max(1)..).unwrap_or_default();
     }
+}
+
+/// How many bytes at the start need no escape.
+fn plain_length(bytes: &[u8]) -> usize {
+    // Without branches, so that it is done with vectors: most lines are plain up to their newline.
+    const AT_ONCE: usize = 16;
+    let plain = |byte: &u8| (0x20..0x7f).contains(byte) & (*byte != b'"') & (*byte != b'\\');
+    let (blocks, _) = bytes.as_chunks::<AT_ONCE>();
+    let all = |block: &&[u8; AT_ONCE]| block.iter().fold(true, |all, byte| all & plain(byte));
+    let start = blocks.iter().take_while(all).count() * AT_ONCE;
+    let rest = bytes.get(start..).unwrap_or_default();
+    start + rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len())
 }
 
 /// The length of the valid UTF-8 character that begins here, or 0.
@@ -305,6 +328,13 @@ mod tests {
     fn escapes() {
         assert_eq!(escaped(b"a\"b\\c\n\r\t\x01\x7f"), "a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f");
         assert_eq!(escaped("é漢🙂".as_bytes()), "é漢🙂");
+        for before in 0..40 {
+            let text = "x".repeat(before);
+            for (odd, expected) in [("\n", "\\n"), ("\"", "\\\""), ("é", "é"), ("\x1f", "\\u001f")] {
+                let bytes = format!("{text}{odd}{text}");
+                assert_eq!(escaped(bytes.as_bytes()), format!("{text}{expected}{text}"));
+            }
+        }
         assert_eq!(escaped(b"a\xffb\xc3"), "a\u{fffd}b\u{fffd}");
     }
 

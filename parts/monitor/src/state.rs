@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
-use corten_sys::process::Identity;
+use corten_sys::process::{Exit, Identity};
 use corten_sys::{SysError, fs};
+
+use crate::exits::ExitRecord;
 
 /// The name of the record in a container's run directory.
 pub const FILE: &str = "state";
@@ -50,6 +52,19 @@ impl RunState {
     /// Writes the record, visible at once.
     pub fn write(&self, run_dir: &Path) -> Result<(), SysError> {
         fs::write_atomic(run_dir.join(FILE), self.render().as_bytes())
+    }
+
+    /// The record of the end of this run, `finished` nanoseconds after 1970.
+    pub fn ended(&self, exit: Option<Exit>, finished: i64) -> ExitRecord {
+        ExitRecord {
+            generation: self.generation,
+            code: exit.map(Exit::code),
+            oom_killed: false,
+            started: self.started,
+            finished,
+            restarts: self.restarts,
+            backoff_ms: self.backoff_ms,
+        }
     }
 
     pub(crate) fn render(&self) -> String {

@@ -100,9 +100,7 @@ pub fn clone_init(
     cgroup: Option<BorrowedFd<'_>>,
     template: Option<OwnedFd>,
 ) -> Result<Launched, SysError> {
-    if let Some(target) = from_template(template)
-        && namespaces & namespace::USER != 0
-    {
+    if let Some(target) = from_template(template) {
         return clone_by_proxy(&[target], namespaces, cgroup)
             .map_err(|failure| SysError::new("clone init", failure.message, corten_sys::Errno::IO));
     }
@@ -132,8 +130,12 @@ fn clone_by_proxy(
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Launched, StartFailure> {
     let (ours, theirs) = socket::pair()?;
+    // As in clone_init: who joins no container's user namespace has the host's ids.
+    let joins_user = targets.iter().any(|(flag, _)| flag & namespace::USER != 0);
+    let protected =
+        if namespaces & namespace::USER == 0 && !joins_user { Some(exec::detached_self()?) } else { None };
     let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
-        init::proxy(targets, namespaces, cgroup, &theirs)
+        init::proxy(targets, namespaces, cgroup, &theirs, protected.as_ref())
     };
     drop(theirs);
     let reply = init::Report::receive(&ours);

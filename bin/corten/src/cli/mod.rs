@@ -224,7 +224,12 @@ pub(crate) fn main() -> ExitCode {
     let mut context = Context { settings, ui: Ui::new(), keeper };
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => error.report(&mut context.ui),
+        Err(error) => {
+            if let Some(keeper) = context.keeper.take() {
+                keeper.dismiss();
+            }
+            error.report(&mut context.ui)
+        }
     }
 }
 
@@ -358,8 +363,9 @@ pub(crate) fn start_over(mut arguments: impl Iterator<Item = OsString>) -> ! {
             return 1;
         };
         let config = EngineConfig { root: root.into(), run_root: run_root.into() };
+        let id = id.to_string_lossy();
         let started = Engine::open(config)
-            .and_then(|engine| containers::restart_by_policy(&engine, &id.to_string_lossy(), keeper));
-        i32::from(started.is_err())
+            .is_ok_and(|engine| corten_engine::containers::restart_by_policy(&engine, &id, keeper));
+        i32::from(!started)
     })
 }

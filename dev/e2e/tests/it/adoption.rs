@@ -20,12 +20,18 @@ fn all_lines() -> Vec<String> {
     (0..60).map(|n| format!("line {n}")).collect()
 }
 
-fn kill(pid: i32) {
+/// Kills a process and waits until it is dead: one that is still dying counts as alive for the next command.
+pub(crate) fn kill(pid: i32) {
     expect_orphan(pid);
     signal(pid, 9);
+    until("its death", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default().to_owned();
+        (state.is_empty() || state.starts_with(['Z', 'X'])).then_some(())
+    });
 }
 
-fn worker(sandbox: &Sandbox, id: &str) -> i32 {
+pub(crate) fn worker(sandbox: &Sandbox, id: &str) -> i32 {
     until("a worker", || sandbox.worker_of(id))
 }
 
@@ -98,15 +104,16 @@ fn both_dead_and_the_payload_lives() {
     let worker = worker(&sandbox, &id);
     expect_orphan(init);
     kill(worker);
+    let next = until("another worker", || sandbox.worker_of(&id).filter(|next| *next != worker));
+    expect_orphan(next);
     kill(keeper);
-    if let Some(next) = sandbox.worker_of(&id) {
-        kill(next);
-    }
+    kill(next);
     assert_eq!(inspect(&sandbox, "it")["State"]["Running"], json!(true));
     assert_eq!(sandbox.ok(&["exec", "it", "echo", "inside"]), "inside");
     assert_eq!(sandbox.ok(&["stop", "it"]), "it");
     assert_eq!(state(&sandbox, "it"), json!(["exited", false, 6, false]));
-    assert!(sandbox.ok(&["logs", "it"]).ends_with("bye"));
+    let log = sandbox.ok(&["logs", "it"]);
+    assert!(log.ends_with("bye"), "{log:?}");
     sandbox.ok(&["rm", "it"]);
 }
 
@@ -171,6 +178,8 @@ fn a_service_that_ended_unwatched_comes_back() {
         "-c",
         "echo run; exec sleep 1000",
     ]);
+    // `run -d` returns when the payload is executed: it may not have said anything yet.
+    until("the first run", || (sandbox.corten(&["logs", "it"]).stdout == "run\n").then_some(()));
     let init = sandbox.pid_of(&id, "init");
     for pid in [worker(&sandbox, &id), init] {
         expect_orphan(pid);

@@ -32,4 +32,5 @@ mod security;
 mod stats;
 mod top;
 mod tty;
+mod unwatched;
 mod update;

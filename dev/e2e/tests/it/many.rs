@@ -102,6 +102,8 @@ fn what_is_swept_among_many() {
     std::fs::create_dir_all(containers.join(&creating)).unwrap();
     symlink(format!("{creating} {} {own} {start}", boot.trim()), containers.join("names/creating")).unwrap();
     sandbox.ok(&["rm", "c0"]);
+    // A name that is missed has everything looked at.
+    assert_eq!(sandbox.corten(&["rm", "-f", "missed"]).code, 0);
     assert_eq!(entries(&containers), CONTAINERS - 1 + 2, "the rest, the one being created, and names/");
     assert_eq!(entries(&containers.join("names")), CONTAINERS);
     assert_eq!(entries(&sandbox.root().join("trash")), 0);

@@ -264,3 +264,21 @@ fn corten_cannot_be_overwritten_from_inside() {
     let after = std::fs::metadata(corten_testkit::binary()).unwrap();
     assert_eq!((before.modified().unwrap(), before.len()), (after.modified().unwrap(), after.len()));
 }
+
+/// The same where init has the host's ids and so could write it: what init runs is on a read-only mount of its own.
+#[test]
+fn init_with_host_ids_runs_from_a_read_only_clone() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["run", "-d", "--privileged", "--name", "other", "box", "sleep", "1000"]);
+    for flags in [&["--privileged"][..], &["--pid", "container:other"], &["--ipc", "container:other"]] {
+        // The payload is what init was: corten, waiting for an archive.
+        let words = ["run", "-d", "-i", "--name", "it", "--entrypoint", "/proc/self/exe"];
+        let words: Vec<&str> =
+            words.iter().chain(flags).chain(&["box", "import", "-", "x"]).copied().collect();
+        let id = sandbox.ok(&words);
+        let program = format!("/proc/{}/exe", sandbox.pid_of(&id, "init"));
+        assert!(corten_testkit::is_read_only(&program), "{flags:?}");
+        sandbox.ok(&["rm", "-f", "it"]);
+    }
+    sandbox.ok(&["rm", "-f", "other"]);
+}

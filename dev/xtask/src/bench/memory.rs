@@ -9,8 +9,12 @@ use super::setup::{Bench, IMAGE};
 use super::table::{Bound, Row, Unit};
 use crate::engines::Cli;
 use crate::failure::{Failure, Result};
+use crate::shell::Cmd;
 
 const CONTAINERS: u32 = 20;
+
+/// Half seconds that the sum may take to stay the same.
+const SETTLE: usize = 20;
 
 /// Programs that hold or serve a container. The payload, busybox here, is not the engine's.
 const HELPERS: &[&str] = &["corten", "conmon", "containerd-shim-runc-v2"];
@@ -41,15 +45,23 @@ fn per_container(cli: &Cli) -> Result<f64> {
         cli.cmd(&["exec", &name, "true"]).read()?;
         cli.cmd(&["logs", &name]).read()?;
     }
-    let mut total = 0;
-    for pid in helpers().difference(&before) {
-        total += fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-            .ok()
-            .and_then(|text| pss(&text))
-            .unwrap_or(0);
+    // Idle is who has done nothing for a while: helpers give memory back after a second of that.
+    let mut total = sum(&before);
+    for _ in 0..SETTLE {
+        Cmd::new("sleep").arg("0.5").read()?;
+        let now = sum(&before);
+        if std::mem::replace(&mut total, now) == now {
+            break;
+        }
     }
     drop(sleepers);
     Ok(f64::from(total) / f64::from(CONTAINERS))
+}
+
+/// KiB of PSS of all helpers but those of `before`.
+fn sum(before: &BTreeSet<u32>) -> u32 {
+    let pss_of = |pid: &u32| pss(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?);
+    helpers().difference(before).filter_map(pss_of).sum()
 }
 
 /// The processes of this moment whose program is one of [`HELPERS`].

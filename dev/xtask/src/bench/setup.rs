@@ -1,6 +1,7 @@
 //! What the cases work on: engines in fresh roots on one file system, with the same images in each.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::bundle;
@@ -53,7 +54,32 @@ pub(super) struct Bench {
     _docker: Option<Docker>,
     pub(super) runs_on: Tmpfs,
     pub(super) scratch: Scratch,
+    _null: NullDevice,
     _hugetlb: Hugetlb,
+}
+
+/// The host's /dev/null, which is every entrant's input: crun gives it to the container's root (as runc does with
+/// whatever is a payload's standard input), and this gives it back.
+struct NullDevice {
+    uid: u32,
+    gid: u32,
+}
+
+impl NullDevice {
+    const PATH: &str = "/dev/null";
+
+    fn remember() -> Result<Self> {
+        let metadata = fs::metadata(Self::PATH).map_err(|error| Failure::io("stat", Self::PATH, &error))?;
+        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
+    }
+}
+
+impl Drop for NullDevice {
+    fn drop(&mut self) {
+        if let Err(error) = chown(Self::PATH, Some(self.uid), Some(self.gid)) {
+            eprintln!("xtask: {}", Failure::io("chown", Self::PATH, &error));
+        }
+    }
 }
 
 /// A tmpfs that goes with its owner.
@@ -79,6 +105,7 @@ impl Drop for Tmpfs {
 impl Bench {
     pub(super) fn new(binary: PathBuf, runs: usize, peers: Peers) -> Result<Self> {
         let hugetlb = Hugetlb::mounted()?;
+        let null = NullDevice::remember()?;
         let scratch = Scratch::new("bench")?;
         let busybox = Busybox::of_host()?;
         let tar = scratch.path().join("busybox.tar");
@@ -103,6 +130,7 @@ impl Bench {
             _docker: daemon,
             runs_on,
             scratch,
+            _null: null,
             _hugetlb: hugetlb,
         };
         bench.import(&tar, IMAGE)?;

@@ -89,6 +89,17 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
     Ok(ExecProcess { launched, terminal, stdin, stdout, stderr })
 }
 
+/// Says whether the processes of a running container have the host's ids, by its own flag or by that of the one whose
+/// namespaces it joins.
+pub fn has_host_ids(engine: &Engine, record: &ContainerRecord) -> Result<bool, Error> {
+    if record.spec.host_ids().is_some() || !record.spec.joins_another() {
+        return Ok(record.spec.host_ids().is_some());
+    }
+    let current = state::read(engine, record)?;
+    let range = current.run.filter(|run| run.init.is_alive()).map(|run| start::read_id_range(run.init.pid));
+    Ok(range.transpose()?.is_some_and(|range| range.base == 0))
+}
+
 #[derive(Default)]
 struct Ends {
     terminal: Option<OwnedFd>,

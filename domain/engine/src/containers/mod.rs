@@ -1,6 +1,7 @@
 //! Containers: from what a user asks for to a running process and back.
 
 mod adopt;
+mod beginning;
 mod create;
 mod exec;
 pub mod inspect;
@@ -34,8 +35,9 @@ use corten_store::StoreError;
 use corten_store::lock::Lock;
 use corten_sys::{Errno, SysError, fs, socket};
 
+pub use beginning::Beginning;
 pub use create::{create, create_as};
-pub use exec::{ExecOptions, ExecProcess, exec};
+pub use exec::{ExecOptions, ExecProcess, exec, has_host_ids};
 pub use lookup::{find, list, load};
 pub use oci_spec::oci_config;
 pub use pause::{pause, unpause};
@@ -45,10 +47,10 @@ pub use remove::{RemoveOptions, remove};
 pub use rename::rename;
 pub use restart::restart;
 pub use spec::ContainerSpec;
-pub use start::{StartOptions, start};
+pub use start::{StartOptions, restart_by_policy, start};
 pub use state::{ContainerState, Status};
 pub use stop::{StopOptions, kill, stop};
-pub use sweep::sweep;
+pub use sweep::{sweep, sweep_all};
 pub use top::{ProcessTable, top};
 pub use update::{UpdateOptions, update};
 pub use wait::{last_exit, signal_process, wait, wait_for};
@@ -114,7 +116,7 @@ pub(crate) fn random_number() -> Result<u32, Error> {
 }
 
 /// A new id: 256 random bits in hex.
-pub fn random_id() -> Result<String, Error> {
+pub(crate) fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 32];
     fill_random(&mut bytes)?;
     Ok(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())

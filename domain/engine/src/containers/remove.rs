@@ -27,8 +27,9 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
             return Ok(());
         }
         let guard = lock(engine, record)?;
-        // Whoever had the lock may have started it.
-        if !state::read(engine, record)?.is_running() {
+        // Whoever had the lock may have started it, and its keeper may be about to.
+        let current = state::read(engine, record)?;
+        if !current.is_running() && current.status != Status::Restarting {
             break guard;
         }
     };

@@ -6,7 +6,7 @@ use corten_store::containers::NameOwner;
 use corten_sys::{fs, process};
 
 use super::record::ContainerRecord;
-use super::{load, lock, names};
+use super::{Beginning, load, lock, names};
 use crate::{Engine, Error};
 
 /// Gives a container another name, whatever its state.
@@ -22,6 +22,8 @@ pub fn rename(engine: &Engine, record: &ContainerRecord, name: &str) -> Result<(
     names::validate(name).map_err(|_| within(names::invalid(&format!("/{name}"))))?;
     let creator = process::own_identity();
     let owner = NameOwner { id: old.id.clone(), boot: engine.boot().to_owned(), creator };
+    // Killed from here on, it leaves a name too many, which the next sweep finds by this.
+    let _mark = Beginning::again(engine, &old.id)?;
     if let Some(holder) = names::claim(engine, name, &owner)? {
         return Err(within(names::taken(name, &holder)));
     }

@@ -19,19 +19,17 @@ pub fn restart(
     keeper: Keeper,
     options: &StopOptions,
 ) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    if current.run.is_some() {
+    let keep = engine.run_dir(&record.id).join(run_state::KEEP);
+    let stopped = stop::wind_up(engine, record, options, || {
         if record.spec.auto_remove {
-            let marker = engine.run_dir(&record.id).join(run_state::KEEP);
             // A run directory that is gone belongs to a container that has gone with it.
-            fs::absent_is_none(fs::write_atomic(marker, b""))?;
+            fs::absent_is_none(fs::write_atomic(&keep, b""))?;
         }
-        let stopped =
-            stop::tell_keeper(engine, record).and_then(|()| stop::wind_up(engine, record, current, options));
-        if let Err(error) = stopped {
-            fs::remove_file(engine.run_dir(&record.id).join(run_state::KEEP)).unwrap_or_default();
-            return Err(error);
-        }
+        stop::tell_keeper(engine, record)
+    });
+    if let Err(error) = stopped {
+        fs::remove_file(keep).unwrap_or_default();
+        return Err(error);
     }
     match start::start(engine, record, keeper, StartOptions::default()) {
         // Somebody else was faster.

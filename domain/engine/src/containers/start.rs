@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use corten_monitor::keeper::next_backoff_ms;
 use corten_monitor::state::RunState;
-use corten_monitor::{LogOrder, Order, RestartPolicy, exits, state as run_state};
+use corten_monitor::{LogOrder, Order, RestartPolicy, exits, journal, state as run_state};
 use corten_runtime::cgroups::{self, Cgroup};
 use corten_runtime::launch::encode_init;
 use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
@@ -56,8 +56,9 @@ pub fn start(
         make_mountable_again(&record.directory(engine).join("rw/work"))?;
     }
     let mut prepared = prepare(engine, record, &options, &mut keeper)?;
+    let mut lost = false;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
-        if options.sync_record { record.sync(engine) } else { Ok(()) }
+        if options.sync_record { record.sync(engine).inspect_err(|_| lost = true) } else { Ok(()) }
     });
     // The keeper cleans up after a failed start; where it died, or was done before the cgroup was made, this does.
     let keeper_cleans = match &started {
@@ -70,6 +71,10 @@ pub fn start(
     started.inspect_err(|_| {
         launch::remove_cgroup(&prepared.order);
         fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
+        if lost {
+            // It was made for this start, and nobody knows whether it is on the disk.
+            containers::forget(engine, record);
+        }
     })
 }
 
@@ -93,6 +98,21 @@ fn as_it_is_now(
         newest.save(engine)?;
     }
     Ok(newest)
+}
+
+/// Starts a container again because its policy says so: called in a fresh process by its keeper, with nobody to hear
+/// why not.
+pub fn restart_by_policy(engine: &Engine, id: &str, keeper: Keeper) -> bool {
+    journal::begin(&engine.run_dir(id), id);
+    let options = StartOptions { by_policy: true, ..StartOptions::default() };
+    let started = containers::load(engine, id).and_then(|record| start(engine, &record, keeper, options));
+    match &started {
+        Ok(_) => {}
+        // Asked to stop, or started by somebody else.
+        Err(error) if error.kind() == ErrorKind::Conflict => {}
+        Err(error) => log::warn!("not restarted: {error}"),
+    }
+    started.is_ok()
 }
 
 /// A keeper that is still cleaning up after the last run would take the new one's files with it.
@@ -127,10 +147,11 @@ fn prepare(
         other => other?,
     }
     let stopping = run_dir.join(run_state::STOPPING);
-    if options.by_policy && fs::exists(&stopping) {
+    if !options.by_policy {
+        fs::remove_file(stopping)?;
+    } else if fs::exists(&stopping) {
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
-    fs::remove_file(stopping)?;
     for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME, run_state::POLICY] {
         fs::remove_file(run_dir.join(marker))?;
     }
@@ -293,6 +314,20 @@ pub(super) fn clean_up_order(engine: &Engine, record: &ContainerRecord) -> Resul
         clean: to_json(&clean_blob(engine, record, engine.facts()?, &claims)),
         ..base_order(engine, record)
     })
+}
+
+/// What is needed to clean up after a container of which there is no record any more: what lies where it lies by
+/// default.
+pub(super) fn orphan_order(engine: &Engine, id: &str) -> Result<Order, Error> {
+    let path = format!("{}/{id}", cgroups::DEFAULT_PARENT);
+    let clean = CleanBlob {
+        root: engine.config().root.clone(),
+        run_root: engine.config().run_root.clone(),
+        cgroup: Cgroup::open(engine.facts()?.cgroups.clone(), &path).ok(),
+        id_claims: id_range::claims_of(engine, id)?,
+        remove: None,
+    };
+    Ok(Order { id: id.to_owned(), run_dir: engine.run_dir(id), clean: to_json(&clean), ..Order::default() })
 }
 
 /// What every order of a container says.

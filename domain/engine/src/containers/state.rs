@@ -9,6 +9,7 @@ use corten_sys::fs;
 use rustix::fs::FlockOperation;
 
 use super::record::ContainerRecord;
+use super::spec::Restart;
 use super::{adopt, pause};
 use crate::{Engine, Error};
 
@@ -54,10 +55,10 @@ impl ContainerState {
 }
 
 /// Reads the state. A run that is just ending is waited for (a few milliseconds), so that its code is known;
-/// one whose keeper died gets a new one, or its end recorded.
+/// one whose keeper died gets a new one, or its end recorded and cleaned up after.
 pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState, Error> {
     let run_dir = engine.run_dir(&record.id);
-    let mut adopted = false;
+    let (mut adopted, mut settled, mut decided) = (false, false, false);
     loop {
         let run = RunState::read(&run_dir)?;
         let exit = exits::read(&exits_path(engine, record))?;
@@ -76,13 +77,20 @@ pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState,
             return Ok(ContainerState { status, run: Some(run), exit });
         }
         let recorded = exit.is_some_and(|exit| exit.generation >= run.generation);
-        if !recorded && !run.keeper.is_alive() && adopt::settle(engine, record, &run)? {
-            continue;
+        if !run.keeper.is_alive() && !settled {
+            settled = true;
+            // A keeper that has cleaned up and left meanwhile has taken the directory with it.
+            if adopt::settle(engine, record, &run)? {
+                continue;
+            }
         }
-        if recorded || !run.keeper.is_alive() {
+        // Recorded before the keeper has decided whether it starts again: not at rest yet.
+        let undecided = record.spec.restart != Restart::No && !decided;
+        if recorded && !undecided || !run.keeper.is_alive() {
             return Ok(ContainerState { status: Status::Exited, run: None, exit });
         }
         wait_for_end(engine, &record.id)?;
+        decided |= recorded;
     }
 }
 
@@ -129,6 +137,11 @@ pub(crate) fn is_over(engine: &Engine, id: &str) -> bool {
         Ok(None) => !fs::exists(engine.run_dir(id)),
         Err(_) => false,
     }
+}
+
+/// Says whether there is, or was, a run of the container whose keeper has not cleaned up.
+pub(crate) fn has_run(engine: &Engine, id: &str) -> bool {
+    matches!(RunState::read(&engine.run_dir(id)), Ok(Some(_)))
 }
 
 /// Says whether the run directory names a process of the container, or a keeper, that lives.

@@ -7,7 +7,7 @@ use corten_sys::{Errno, clock, fs, process};
 
 use super::record::ContainerRecord;
 use super::spec::Restart;
-use super::state::{self, ContainerState, Status};
+use super::state::{self, Status};
 use super::{oci_spec, pause};
 use crate::error::{Error, ErrorKind};
 use crate::{Engine, launch};
@@ -31,26 +31,42 @@ pub struct StopOptions {
 ///
 /// Holds no lock while it waits: the marker in the run directory keeps the restart policy from acting.
 pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    if current.run.is_some() {
-        mark_stopping(engine, record)?;
-    }
-    wind_up(engine, record, current, options)
+    wind_up(engine, record, options, || mark_stopping(engine, record))
 }
 
-/// Ends the run that `current` tells of, in which no restart is wanted any more, and waits until that is recorded.
+/// Ends whatever runs and calls restarts off, and waits until that is recorded; `mark` tells the keeper that no restart
+/// is wanted, before every attempt.
 pub(super) fn wind_up(
     engine: &Engine,
     record: &ContainerRecord,
-    current: ContainerState,
+    options: &StopOptions,
+    mark: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
+    loop {
+        let current = state::read(engine, record)?;
+        let Some(run) = current.run else { return Ok(()) };
+        mark()?;
+        let after = if current.status == Status::Restarting {
+            cancel_restart(engine, record, &run)?
+        } else {
+            end_in_time(engine, record, &run, options)?;
+            wait_for_end(engine, record)?
+        };
+        if after == After::Ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks a run to end, and makes it when its time is over.
+fn end_in_time(
+    engine: &Engine,
+    record: &ContainerRecord,
+    run: &RunState,
     options: &StopOptions,
 ) -> Result<(), Error> {
-    let Some(run) = current.run else { return Ok(()) };
-    if current.status == Status::Restarting {
-        return cancel_restart(&run);
-    }
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
-    let Some(init) = run.init.open() else { return state::wait_for_end(engine, &record.id) };
+    let Some(init) = run.init.open() else { return Ok(()) };
     process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
     pause::thaw(engine, record)?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
@@ -59,7 +75,25 @@ pub(super) fn wind_up(
         pause::thaw(engine, record)?;
         clock::wait_readable(&init, None)?;
     }
-    state::wait_for_end(engine, &record.id)
+    Ok(())
+}
+
+/// What there is after a run was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Ended,
+    /// Its keeper had started it again before it could be told not to.
+    RunsAgain,
+}
+
+/// Waits for the end of the current run, and calls off the restart that its keeper had decided on before it saw that
+/// the container is to stop.
+fn wait_for_end(engine: &Engine, record: &ContainerRecord) -> Result<After, Error> {
+    state::wait_for_end(engine, &record.id)?;
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(run) if run.restarting && run.keeper.is_alive() => cancel_restart(engine, record, &run),
+        _ => Ok(After::Ended),
+    }
 }
 
 /// Sends a signal to a running container's first process.
@@ -82,19 +116,25 @@ pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<()
 
 /// Kills a container, whatever its state, and waits until everything it had is given back.
 pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
-    let current = state::read(engine, record)?;
-    let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
-    tell_keeper(engine, record)?;
-    if current.status == Status::Restarting {
-        return cancel_restart(&run);
+    loop {
+        let current = state::read(engine, record)?;
+        let Some(run) = current.run else { return wait_for_clean_up(engine, record) };
+        tell_keeper(engine, record)?;
+        let after = if current.status == Status::Restarting {
+            cancel_restart(engine, record, &run)?
+        } else {
+            if let Some(init) = run.init.open() {
+                process::send_signal(&init, KILL)?;
+                pause::thaw(engine, record)?;
+                clock::wait_readable(&init, None)?;
+            }
+            // Until everything is given back; the keeper itself may go on serving a slow client.
+            wait_for_end(engine, record)?
+        };
+        if after == After::Ended {
+            return Ok(());
+        }
     }
-    if let Some(init) = run.init.open() {
-        process::send_signal(&init, KILL)?;
-        pause::thaw(engine, record)?;
-        clock::wait_readable(&init, None)?;
-    }
-    // Until everything is given back; the keeper itself may go on serving a slow client.
-    state::wait_for_end(engine, &record.id)
 }
 
 /// A keeper that is cleaning up after an end has its run directory until it is done. Without one there may be a start
@@ -106,11 +146,21 @@ fn wait_for_clean_up(engine: &Engine, record: &ContainerRecord) -> Result<(), Er
     }
 }
 
-fn cancel_restart(run: &RunState) -> Result<(), Error> {
+/// Calls off the restart that a keeper waits for; the marker is there already.
+fn cancel_restart(engine: &Engine, record: &ContainerRecord, run: &RunState) -> Result<After, Error> {
     if let Some(keeper) = run.keeper.open() {
         process::send_signal(&keeper, TERM)?;
     }
-    wait_for_keeper(run)
+    // A start that looked for the marker before it was there has this lock until the container runs.
+    match super::lock(engine, record) {
+        Ok(lock) => drop(lock),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    match RunState::read(&engine.run_dir(&record.id))? {
+        Some(now) if !now.restarting && now.init.is_alive() => Ok(After::RunsAgain),
+        _ => wait_for_keeper(run).map(|()| After::Ended),
+    }
 }
 
 fn wait_for_keeper(run: &RunState) -> Result<(), Error> {

@@ -7,11 +7,44 @@ use corten_store::containers::NameOwner;
 use corten_sys::fs;
 
 use super::record::ContainerRecord;
-use super::state;
-use crate::{Engine, Error, id_range};
+use super::{beginning, start, state};
+use crate::{Engine, Error, id_range, launch};
 
-/// Sweeps. One readdir of each place where there is nothing to collect; a command that removes does so once.
+/// Collects what commands of this boot have left that were killed: one readdir of an empty directory where there is
+/// nothing to collect, however many containers there are.
 pub fn sweep(engine: &Engine) -> Result<(), Error> {
+    let abandoned = beginning::abandoned(engine)?;
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    let store = engine.store();
+    for (id, mark) in abandoned {
+        let record = ContainerRecord::load(engine, &id)?;
+        if record.is_none() && state::is_over(engine, &id) {
+            for directory in [store.scratch_dir(engine.boot(), &id), store.container_dir(&id)] {
+                store.discard(&directory)?;
+            }
+        }
+        // Of a container that was being renamed, every name but its own.
+        if record.is_some() || state::is_over(engine, &id) {
+            let own = record.as_ref().map(|record| &record.name);
+            for (name, owner) in names(engine)? {
+                if owner.id == id && Some(&name) != own {
+                    store.release_name(&name, &id)?;
+                }
+            }
+        }
+        settle(engine, &id)?;
+        id_range::release_stale(engine)?;
+        fs::remove_file(mark)?;
+    }
+    Ok(store.empty_trash()?)
+}
+
+/// As [`sweep`], but looks at everything: for the first command of a boot, whose predecessors' marks are gone, and where
+/// something is missed.
+pub fn sweep_all(engine: &Engine) -> Result<(), Error> {
+    sweep(engine)?;
     let store = engine.store();
     let mut orphans = Vec::new();
     for (directory, ids) in [
@@ -42,7 +75,10 @@ pub fn sweep(engine: &Engine) -> Result<(), Error> {
             store.release_name(name, &owner.id)?;
         }
     }
-    claims(engine)?;
+    for id in fs::list(engine.run().join("containers"))? {
+        settle(engine, &id)?;
+    }
+    id_range::release_stale(engine)?;
     if found { Ok(store.empty_trash()?) } else { Ok(()) }
 }
 
@@ -56,14 +92,26 @@ fn names(engine: &Engine) -> Result<Vec<(String, NameOwner)>, Error> {
     Ok(names)
 }
 
-/// Id ranges and run directories of containers that nobody starts, runs or cleans up after.
-fn claims(engine: &Engine) -> Result<(), Error> {
-    for id in fs::list(engine.run().join("containers"))? {
-        let Some(record) = ContainerRecord::load(engine, &id)? else { continue };
-        if !state::has_processes(engine, &id) && super::try_lock(engine, &record)?.is_some() {
-            id_range::release(&id_range::claims_of(engine, &id)?);
-            fs::remove_dir_all(engine.run_dir(&id))?;
-        }
+/// Gives back the cgroup, id range and run directory of a container that nobody starts, runs or cleans up after.
+fn settle(engine: &Engine, id: &str) -> Result<(), Error> {
+    if state::has_processes(engine, id) || !fs::exists(engine.run_dir(id)) {
+        return Ok(());
     }
-    id_range::release_stale(engine)
+    match ContainerRecord::load(engine, id)? {
+        // Its end is recorded first, and its policy asked.
+        Some(record) if state::has_run(engine, id) => {
+            if let Err(error) = state::read(engine, &record) {
+                log::warn!("leaving container {id} as it ended: {error}");
+            }
+        }
+        Some(record) => {
+            if let Some(_guard) = super::try_lock(engine, &record)? {
+                launch::clean_up(&start::clean_up_order(engine, &record)?);
+            }
+        }
+        // Its keeper died between the removal of the record and the clean-up.
+        None if state::has_run(engine, id) => launch::clean_up(&start::orphan_order(engine, id)?),
+        None => {}
+    }
+    Ok(())
 }

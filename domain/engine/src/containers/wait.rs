@@ -1,8 +1,9 @@
 //! Waiting for containers and signalling them.
 
 use corten_monitor::exits;
-use corten_sys::process::{self, Pid};
-use corten_sys::{SysError, clock};
+use corten_monitor::state::RunState;
+use corten_sys::clock;
+use corten_sys::process::{self, Identity};
 
 use super::lookup;
 use super::record::ContainerRecord;
@@ -39,12 +40,13 @@ pub fn last_exit(engine: &Engine, record: &ContainerRecord) -> Result<i32, Error
     Ok(exit.map_or(0, |exit| exit.code.unwrap_or(255)))
 }
 
-/// Sends a signal to a process of this machine by its pid, for a session that knows it to be its own.
-pub fn signal_process(pid: i32, signal: i32) -> Result<(), Error> {
-    let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
-    match process::open_pidfd(pid) {
-        Ok(pidfd) => process::send_signal(&pidfd, signal).map(drop).map_err(Error::from),
-        Err(error) if error.errno() == corten_sys::Errno::SRCH => Ok(()),
-        Err(error) => Err(SysError::new("signal", pid.to_string(), error.errno()).into()),
+/// Sends a signal to the first process of a container for a session that was told its pid: to that very process, or to
+/// nobody where it has ended. The number may be another process's by now.
+pub fn signal_process(engine: &Engine, record: &ContainerRecord, pid: i32, signal: i32) -> Result<(), Error> {
+    let run = RunState::read(&engine.run_dir(&record.id))?;
+    let init = run.map(|run| run.init).filter(|init| init.pid == pid);
+    if let Some(pidfd) = init.and_then(Identity::open) {
+        process::send_signal(&pidfd, signal)?;
     }
+    Ok(())
 }

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use corten_sys::process::{self, Cloned, Pid};
-use corten_sys::{SysError, socket};
+use corten_sys::{SysError, socket, title};
 
-use super::{Channels, DRAINED, FINISH, INPUT_ENDED, Worker};
+use super::{Channels, Connections, DRAINED, FINISH, INPUT_ENDED, Worker};
+use crate::journal;
 use crate::order::Order;
 
 /// The keeper's end of a worker that serves.
@@ -36,20 +37,25 @@ impl Idle {
         }
     }
 
-    /// Sends it its order and what it serves. `client` is one that the starting command has attached already.
+    /// Sends it its order and what it serves. `client` is one that the starting command has attached already; `init`
+    /// is for a worker that outlives its keeper.
     pub(crate) fn begin(
         mut self,
         order: &Order,
         channels: &Channels,
         client: Option<UnixStream>,
+        init: &OwnedFd,
     ) -> Result<WorkerHandle, SysError> {
         let gone = || SysError::new("start worker", &order.id, corten_sys::Errno::CHILD);
         let stream = channels.stream();
         let mut bytes = vec![u8::from(stream.is_some()), u8::from(client.is_some())];
         bytes.extend(order.for_worker());
         let listener = channels.listener()?;
-        let fds: Vec<_> =
-            [listener].into_iter().chain(stream).chain(client.iter().map(AsFd::as_fd)).collect();
+        let fds: Vec<_> = [listener, init.as_fd()]
+            .into_iter()
+            .chain(stream)
+            .chain(client.iter().map(AsFd::as_fd))
+            .collect();
         socket::send(&self.0.as_ref().ok_or_else(gone)?.control, &bytes, &fds)?;
         self.0.take().ok_or_else(gone)
     }
@@ -77,9 +83,15 @@ fn live(control: UnixStream) -> Result<(), SysError> {
     let order = Order::decode(order).ok_or_else(cut_short)?;
     let mut fds = message.fds.into_iter();
     let listener = UnixListener::from(fds.next().ok_or_else(cut_short)?);
+    let init = fds.next().ok_or_else(cut_short)?;
     let stream = if has_stream == 1 { fds.next() } else { None };
     let client = if has_client == 1 { fds.next().map(UnixStream::from) } else { None };
-    Worker::new(&order, stream, listener, control, client)?.serve()
+    title::name(&format!("corten-{}", order.id));
+    journal::begin(&order.run_dir, &order.id);
+    journal::become_worker();
+    let connections = Connections { stream, listener, control, client, init };
+    let served = Worker::new(&order, connections).and_then(Worker::serve);
+    served.inspect_err(|error| log::warn!("the worker gives up: {error}"))
 }
 
 impl WorkerHandle {
@@ -101,10 +113,9 @@ impl WorkerHandle {
         rustix::io::read(&self.control, &mut word) == Ok(1) && word[0] == INPUT_ENDED
     }
 
-    /// Tells the worker that the payload has ended; [`WorkerHandle::await_drained`] tells whether it heard.
-    pub(crate) fn finish(&self) {
-        // One that is gone shows by its silence.
-        rustix::io::write(&self.control, &[FINISH]).unwrap_or_default();
+    /// Tells the worker that the payload has ended; false where it is gone.
+    pub(crate) fn finish(&self) -> bool {
+        rustix::io::write(&self.control, &[FINISH]).is_ok()
     }
 
     /// Waits until the log is complete; false where the worker died first.

@@ -1,7 +1,7 @@
 //! The worker: reads what the payload writes, keeps the log, serves attached clients and their input.
 //!
-//! One poll loop; no buffer outlives a burst, so an idle worker costs a few pages. It holds no state that a
-//! respawned worker would miss: unread output is still in the FIFOs.
+//! One poll loop; no buffer outlives a second without output, so an idle worker costs a few pages. It holds no state
+//! that a respawned worker would miss: unread output is still in the FIFOs.
 
 mod channels;
 mod clients;
@@ -9,14 +9,18 @@ mod handle;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use corten_sys::{Errno, SysError, clock, memory, pty, socket, title};
+use corten_sys::{Errno, SysError, clock, memory, process, pty, socket, title};
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
+use crate::exits::{self, ExitRecord};
 use crate::log_file::{LogFile, Stream};
 use crate::order::Order;
+use crate::state::RunState;
 pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
@@ -42,9 +46,23 @@ const DRAINED: u8 = b'd';
 /// Worker → keeper: the payload's input has ended.
 const INPUT_ENDED: u8 = b'i';
 
+/// What a worker is given with its order.
+struct Connections {
+    /// The writing end of the payload's input, or its terminal's master.
+    stream: Option<OwnedFd>,
+    listener: UnixListener,
+    control: UnixStream,
+    client: Option<UnixStream>,
+    init: OwnedFd,
+}
+
 struct Worker {
     /// Gone when the keeper has died: the worker goes on until the payload has ended or a new keeper comes.
     control: Option<UnixStream>,
+    /// The pidfd of init. Since Linux 6.15 it tells how init ended for as long as it is open, whoever reaped it.
+    init: OwnedFd,
+    run_dir: PathBuf,
+    exits: PathBuf,
     listener: UnixListener,
     outputs: Vec<(OwnedFd, Stream)>,
     stdin: Option<OwnedFd>,
@@ -58,19 +76,15 @@ struct Worker {
     clients: Vec<Client>,
     draining: bool,
     leaving: bool,
+    /// What outputs are read into.
+    buffer: Vec<u8>,
     /// How long nothing must happen until memory is given back; `None` when it has been.
     until_release: Option<Duration>,
 }
 
 impl Worker {
-    /// `stream` is the writing end of the payload's input, or its terminal's master.
-    fn new(
-        order: &Order,
-        stream: Option<OwnedFd>,
-        listener: UnixListener,
-        control: UnixStream,
-        client: Option<UnixStream>,
-    ) -> Result<Self, SysError> {
+    fn new(order: &Order, connections: Connections) -> Result<Self, SysError> {
+        let Connections { stream, listener, control, client, init } = connections;
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = Ends::open(order, stream)?;
         let client = client.map(Client::new).transpose()?;
@@ -78,6 +92,9 @@ impl Worker {
         let log = order.log.clone().map(open);
         Ok(Self {
             control: Some(control),
+            init,
+            run_dir: order.run_dir.clone(),
+            exits: order.exits.clone(),
             listener,
             outputs,
             stdin,
@@ -90,6 +107,7 @@ impl Worker {
             clients: client.into_iter().collect(),
             draining: false,
             leaving: false,
+            buffer: Vec::new(),
             until_release: Some(IDLE),
         })
     }
@@ -114,8 +132,7 @@ impl Worker {
             if self.leaving {
                 return self.leave();
             }
-            let orphaned_and_done = self.control.is_none() && self.outputs.is_empty();
-            if self.draining || orphaned_and_done {
+            if self.draining || ready.init {
                 return self.drain();
             }
         }
@@ -128,6 +145,11 @@ impl Worker {
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(
                 self.control.as_ref().map_or(self.listener.as_fd(), AsFd::as_fd),
+                PollFlags::IN,
+            ),
+            // A keeper that lives sees this end itself.
+            PollFd::from_borrowed_fd(
+                if self.control.is_none() { self.init.as_fd() } else { self.listener.as_fd() },
                 PollFlags::IN,
             ),
         ];
@@ -146,12 +168,17 @@ impl Worker {
         }
         let quiet = clock::poll(&mut fds, self.until_release)? == 0;
         if quiet {
+            self.buffer = Vec::new();
+            if let Some(log) = &mut self.log {
+                log.release();
+            }
             memory::release();
         }
         self.until_release = if quiet { None } else { Some(IDLE) };
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
         let listener = events.next().unwrap_or(false);
         let control = events.next().unwrap_or(false) && self.control.is_some();
+        let init = events.next().unwrap_or(false) && self.control.is_none();
         let mut ready_of = |count: usize| -> Vec<usize> {
             events
                 .by_ref()
@@ -162,7 +189,7 @@ impl Worker {
         };
         let clients = ready_of(self.clients.len());
         let outputs = ready_of(self.outputs.len());
-        Ok(Ready { control, listener, clients, outputs })
+        Ok(Ready { control, init, listener, clients, outputs })
     }
 
     /// Reads the keeper's word.
@@ -228,8 +255,10 @@ impl Worker {
     /// Reads what one output has, once.
     fn read_output(&mut self, index: usize) -> Result<bool, SysError> {
         let Some((fd, stream)) = self.outputs.get(index) else { return Ok(false) };
-        let mut buffer = vec![0; CHUNK];
-        let length = match rustix::io::read(fd, &mut buffer) {
+        self.buffer.clear();
+        self.buffer.reserve(CHUNK);
+        // Not zeroed: pages of it that no output reaches cost nothing.
+        let length = match rustix::io::read(fd, spare_capacity(&mut self.buffer)) {
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             // EIO: the other side of the terminal is closed (pty(7)).
@@ -241,7 +270,7 @@ impl Worker {
             self.outputs.remove(index);
             return Ok(false);
         }
-        let data = buffer.get(..length).unwrap_or_default();
+        let data = self.buffer.as_slice();
         if let Some(log) = &mut self.log {
             // A full disk must not stop the payload: what cannot be logged is still shown to who is attached.
             log.write(stream, data).unwrap_or_default();
@@ -281,8 +310,24 @@ impl Worker {
         Ok(())
     }
 
-    /// The payload has ended: takes over the rest of its output, reports, then serves the clients theirs.
+    /// What is to be recorded of an init whose keeper died first; `None` where the kernel does not tell any more, or
+    /// there is a new keeper.
+    fn read_exit(&self) -> Result<Option<ExitRecord>, SysError> {
+        let Some(state) = RunState::read(&self.run_dir)? else { return Ok(None) };
+        let last = exits::read(&self.exits)?.map_or(0, |last| last.generation);
+        let exit = process::exit_of_stranger(&self.init, state.init);
+        if state.keeper.is_alive() || last >= state.generation {
+            return Ok(None);
+        }
+        // Whether memory ran out is for the engine, which knows the cgroup and cleans up.
+        Ok(exit.map(|exit| state.ended(Some(exit), clock::wall_nanos())))
+    }
+
+    /// The payload has ended: takes over the rest of its output, reports to the keeper, or records where there is none,
+    /// then serves the clients theirs.
     fn drain(mut self) -> Result<(), SysError> {
+        // At once: where the kernel forgets with the reaping, the reaper is on its way.
+        let mut unrecorded = if self.control.is_none() { self.read_exit()? } else { None };
         for index in (0..self.outputs.len()).rev() {
             // Bounded: where somebody else holds the FIFO it may never run dry.
             for _ in 0..DRAIN_READS {
@@ -295,6 +340,14 @@ impl Worker {
             log.finish(!self.volatile).unwrap_or_default();
         }
         self.tell(DRAINED);
+        if self.control.is_none() && unrecorded.is_none() {
+            unrecorded = self.read_exit()?;
+        }
+        if let Some(record) = unrecorded {
+            exits::write(&self.exits, &record, !self.volatile)?;
+        }
+        // Who connects from now on, to wait for this moment, sees the end of the connection.
+        drop(self.listener);
         loop {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);
@@ -313,6 +366,8 @@ impl Worker {
 /// What [`Worker::wait`] found.
 struct Ready {
     control: bool,
+    /// Init has ended, and there is no keeper to see it.
+    init: bool,
     listener: bool,
     clients: Vec<usize>,
     outputs: Vec<usize>,

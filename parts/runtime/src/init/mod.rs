@@ -110,19 +110,24 @@ pub fn resume(socket: Option<UnixStream>) -> ! {
     main(&socket)
 }
 
-/// Joins other containers' namespaces, then clones init from there as a sibling. Never returns.
+/// Joins other containers' namespaces, then clones init from there as a sibling, which goes on in the `protected`
+/// program where there is one. Never returns.
 pub(crate) fn proxy(
     targets: &[(u64, OwnedFd)],
     namespaces: u64,
     cgroup: Option<BorrowedFd<'_>>,
     socket: &UnixStream,
+    protected: Option<&OwnedFd>,
 ) -> ! {
     let cloned = targets
         .iter()
         .try_for_each(|(flag, pidfd)| process::enter_namespaces(pidfd, *flag))
         .and_then(|()| process::clone(namespaces | process::CLONE_PARENT, cgroup));
     let report = match cloned {
-        Ok(Cloned::Child) => main(socket),
+        Ok(Cloned::Child) => match protected {
+            Some(program) => main_protected(socket, program),
+            None => main(socket),
+        },
         Ok(Cloned::Parent { pid, pidfd }) => Report::Cloned { pid: pid.as_raw_nonzero().get(), pidfd },
         Err(error) => Report::Failed(StartFailure::platform(error)),
     };

@@ -13,6 +13,8 @@ pub(crate) fn main(payload: Pid) -> ! {
     }
     let all: Vec<i32> = (1..=64).filter(|&signal| !matches!(signal, 9 | 11 | 19 | 32 | 33)).collect();
     let Ok(signals) = SignalFd::new(&all) else { process::exit_now(125) };
+    // What ended before its signal could be held back was not told of.
+    reap(payload);
     loop {
         // With no deadline this only ends on a signal or an error.
         clock::wait_readable(&signals, None).unwrap_or_default();

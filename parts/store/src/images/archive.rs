@@ -184,6 +184,8 @@ impl Archive {
         let number = self.layers.len();
         let mut job =
             LayerIngest::start(lease, &format!("layer.{number}"), name, compression, Algorithm::Sha256)?;
+        // An uncompressed blob's digest is its diff ID, which the job computes; a kept blob hashes itself.
+        let is_diff_id = compression == Compression::None && algorithm == Algorithm::Sha256;
         let mut hasher = Hasher::new(algorithm);
         let mut kept = match compression != Compression::None && name.starts_with("blobs/") {
             true => Some(BlobWriter::create(lease, &format!("blob.{number}"), algorithm)?),
@@ -195,6 +197,7 @@ impl Archive {
             job.write(bytes);
             match &mut kept {
                 Some(blob) => blob.write(bytes)?,
+                None if is_diff_id => {}
                 None => hasher.update(bytes),
             }
             Ok(())
@@ -208,7 +211,7 @@ impl Archive {
         let kept = kept.map(BlobWriter::finish);
         let blob = match &kept {
             Some(kept) => kept.digest.clone(),
-            None => hasher.finish(),
+            None => job.plain_digest().filter(|_| is_diff_id).unwrap_or_else(|| hasher.finish()),
         };
         self.layers.push(ArchivedLayer { blob: blob.clone(), size, kept, job: Some(job), outcome: None });
         Ok((Member::Layer(number), blob))

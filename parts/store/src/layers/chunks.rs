@@ -1,6 +1,8 @@
 //! Bytes from one thread to another in big recycled buffers, with an explicit end.
 
+use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// Big enough that hand-over and system calls cost nothing beside the copying, small enough for a cache.
@@ -38,9 +40,14 @@ pub(crate) fn chunks(depth: usize) -> (ChunkSender, ChunkReader) {
 impl ChunkSender {
     /// An empty buffer, one that came back where there is one.
     pub(crate) fn buffer(&self) -> Vec<u8> {
-        let mut buffer = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+        let mut buffer = self.returned().unwrap_or_else(|| Vec::with_capacity(CHUNK));
         buffer.clear();
         buffer
+    }
+
+    /// A buffer that came back, where there is one.
+    pub(crate) fn returned(&self) -> Option<Vec<u8>> {
+        self.spare.try_recv().ok()
     }
 
     /// Hands a buffer over, waiting while the channel is full. `false` where the reader is gone.
@@ -57,6 +64,21 @@ impl ChunkSender {
     /// Makes the reader fail with this error.
     pub(crate) fn fail(self, error: io::Error) {
         drop(self.sender.send(Message::Failed(error)));
+    }
+}
+
+impl ChunkReader {
+    /// Takes the next chunk whole, or `None` at the end. [`ChunkReader::give_back`] it for the sender to fill again.
+    pub(crate) fn take(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.fill_buf()?;
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.drain(..std::mem::take(&mut self.position));
+        Ok((!chunk.is_empty()).then_some(chunk))
+    }
+
+    pub(crate) fn give_back(&self, chunk: Vec<u8>) {
+        // A sender that is gone needs no buffers.
+        drop(self.spare.send(chunk));
     }
 }
 
@@ -104,6 +126,19 @@ pub(crate) struct ChunkWriter {
 impl ChunkWriter {
     pub(crate) fn new(sender: ChunkSender) -> Self {
         Self { buffer: sender.buffer(), sender }
+    }
+
+    /// Reads at most `limit` bytes of a file straight into the chunk and returns how many; none at the file's end.
+    pub(crate) fn read_from(&mut self, file: &File, offset: u64, limit: u64) -> io::Result<usize> {
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        let start = self.buffer.len();
+        let room = (CHUNK - start).min(usize::try_from(limit).unwrap_or(usize::MAX));
+        self.buffer.resize(start + room, 0);
+        let read = file.read_at(&mut self.buffer[start..], offset);
+        self.buffer.truncate(start + read.as_ref().map_or(0, |count| *count));
+        read
     }
 
     /// Ends the stream.

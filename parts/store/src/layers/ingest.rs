@@ -76,6 +76,14 @@ impl LayerIngest {
         }
     }
 
+    /// The digest of what was written so far, where that is the tar itself.
+    pub(crate) fn plain_digest(&self) -> Option<Digest> {
+        match &self.tar {
+            Tar::Plain { hasher, .. } => Some(hasher.as_ref().clone().finish()),
+            Tar::Compressed(_) => None,
+        }
+    }
+
     /// Says whether the threads behind have given up, so that more bytes are of no use.
     pub(crate) fn has_failed(&self) -> bool {
         self.input.is_none()

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::ingest::Lease;
 use crate::{Store, StoreError, record};
 
-use chunks::{ChunkWriter, chunks};
+use chunks::{ChunkReader, ChunkSender, ChunkWriter, chunks};
 pub use recipe::RecipeError;
 pub use unpack::ApplyError;
 
@@ -107,7 +107,7 @@ impl Store {
         let failed = |source| StoreError::Regenerate { diff_id: diff_id.clone(), source };
         let (sender, mut reader) = chunks(DEPTH);
         thread::scope(|scope| {
-            // Reading the tree beside hashing and writing.
+            // The tree is read, the tar written and hashed, each beside the others.
             let replaying = scope.spawn(move || {
                 let mut writer = ChunkWriter::new(sender);
                 let result = recipe::replay(&self.layer_path(diff_id), TREE, &mut writer);
@@ -117,27 +117,15 @@ impl Store {
                 }
                 result
             });
-            let (mut hasher, mut size) = (digest::Hasher::new(diff_id.0.algorithm()), 0);
-            let copied = loop {
-                let bytes = match reader.fill_buf() {
-                    Ok([]) => break Ok(()),
-                    Ok(bytes) => bytes,
-                    // Told by the other thread.
-                    Err(_) => break Ok(()),
-                };
-                hasher.update(bytes);
-                size += bytes.len() as u64;
-                if let Err(error) = output.write_all(bytes) {
-                    break Err(StoreError::Output(error));
-                }
-                let count = bytes.len();
-                reader.consume(count);
-            };
+            let (written, to_hash) = chunks(DEPTH);
+            let hashing = scope.spawn(move || hash(to_hash, diff_id.0.algorithm()));
+            let copied = copy(&mut reader, output, &written);
             drop(reader);
+            written.finish();
             let replayed = replaying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            copied?;
+            let (found, size) = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            copied.map_err(StoreError::Output)?;
             replayed.map_err(failed)?;
-            let found = hasher.finish();
             if found != diff_id.0 {
                 return Err(StoreError::LayerChanged { diff_id: diff_id.clone(), found });
             }
@@ -162,6 +150,30 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes what comes out of `reader` and passes it on. How the reader's other end failed is told there.
+fn copy(reader: &mut ChunkReader, output: &mut dyn Write, written: &ChunkSender) -> io::Result<()> {
+    while let Ok(Some(chunk)) = reader.take() {
+        output.write_all(&chunk)?;
+        written.send(chunk);
+        if let Some(used) = written.returned() {
+            reader.give_back(used);
+        }
+    }
+    Ok(())
+}
+
+/// The digest and the number of bytes of a stream.
+fn hash(mut reader: ChunkReader, algorithm: digest::Algorithm) -> (Digest, u64) {
+    let (mut hasher, mut size) = (digest::Hasher::new(algorithm), 0);
+    while let Ok(bytes @ [_, ..]) = reader.fill_buf() {
+        hasher.update(bytes);
+        size += bytes.len() as u64;
+        let count = bytes.len();
+        reader.consume(count);
+    }
+    (hasher.finish(), size)
 }
 
 /// Makes the directory in which a layer is unpacked.

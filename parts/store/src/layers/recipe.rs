@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
+use super::chunks::ChunkWriter;
 use super::kept;
 use super::parents::as_path;
 
@@ -114,7 +115,7 @@ impl RecipeError {
 }
 
 /// Writes the exact tar of the layer at `layer` (holding the tree in `tree`) to `output`.
-pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result<(), RecipeError> {
+pub(crate) fn replay(layer: &Path, tree: &str, output: &mut ChunkWriter) -> Result<(), RecipeError> {
     let file = BufReader::with_capacity(128 << 10, fs::open(layer.join(FILE))?);
     let decoder = Decoder::with_buffer(file).map_err(RecipeError::Read)?;
     let mut source = BufReader::with_capacity(128 << 10, decoder);
@@ -128,7 +129,7 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
         true => Some(Dir::open(layer.join(kept::DIRECTORY))?),
         false => None,
     };
-    let mut copier = Copier { buffer: vec![0; 256 << 10], current: None };
+    let mut copier = Copier { current: None };
     let mut files = 0_u32;
     loop {
         let mut tag = [0];
@@ -157,7 +158,6 @@ pub(crate) fn replay(layer: &Path, tree: &str, output: &mut dyn Write) -> Result
 }
 
 struct Copier {
-    buffer: Vec<u8>,
     current: Option<(File, Vec<u8>)>,
 }
 
@@ -182,18 +182,21 @@ impl Copier {
         Ok(())
     }
 
-    fn copy(&mut self, offset: u64, length: u64, output: &mut dyn Write) -> Result<(), RecipeError> {
+    fn copy(&mut self, offset: u64, length: u64, output: &mut ChunkWriter) -> Result<(), RecipeError> {
         let (file, path) = self.current.as_ref().ok_or(RecipeError::Damaged)?;
         let short = || RecipeError::Short(as_path(path).display().to_string());
         let (mut offset, mut left) = (offset, length);
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
-            let count = match rustix::io::pread(file, &mut self.buffer[..want], offset) {
+            let count = match output.read_from(file, offset, left) {
                 Ok(0) => return Err(short()),
                 Ok(count) => count,
-                Err(errno) => return Err(SysError::at("read", as_path(path), errno).into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Whoever took the chunks is gone.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Err(RecipeError::Output(error));
+                }
+                Err(error) => return Err(SysError::io("read", as_path(path), &error).into()),
             };
-            output.write_all(&self.buffer[..count]).map_err(RecipeError::Output)?;
             offset += count as u64;
             left -= count as u64;
         }
@@ -214,7 +217,7 @@ fn open_deep(tree: &Dir, path: &[u8], flags: OFlags) -> Result<OwnedFd, SysError
     current.as_ref().unwrap_or(tree).open_at(as_path(rest), flags, 0)
 }
 
-fn literal(source: &mut impl BufRead, length: u64, output: &mut dyn Write) -> Result<(), RecipeError> {
+fn literal(source: &mut impl BufRead, length: u64, output: &mut ChunkWriter) -> Result<(), RecipeError> {
     let mut left = length;
     while left > 0 {
         let bytes = source.fill_buf().map_err(RecipeError::Read)?;

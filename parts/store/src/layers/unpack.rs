@@ -5,8 +5,8 @@ use std::io::BufRead;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use corten_sys::{Dir, Errno, SysError};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use corten_sys::{Dir, Errno, SysError, fs};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 
 use super::attributes::{self, Verdict};
 use super::kept::{self, Kept};
@@ -57,6 +57,8 @@ impl ApplyError {
 
 /// How often the free inodes are looked at, in entries.
 const INODE_CHECK: u64 = 4096;
+/// Files from this size on go to the disk while the next ones are unpacked: few files, most of the bytes.
+const LARGE: u64 = 128 << 10;
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const META: &[u8] = b".wh..wh.";
 const WHITEOUT: &[u8] = b".wh.";
@@ -199,9 +201,9 @@ impl Unpacker {
         owner: (Uid, Gid),
         reader: &mut Reader<R>,
     ) -> Result<(), ApplyError> {
-        let file = File::from(self.create_file(place)?);
+        let file = File::from(self.create_file(place, entry.mode)?);
+        let stat = rustix::fs::fstat(&file).map_err(place.on("stat"))?;
         if entry.stored > 0 {
-            let stat = rustix::fs::fstat(&file).map_err(place.on("stat"))?;
             let path = place.parent.join(place.name);
             match &entry.sparse {
                 None => {
@@ -227,18 +229,21 @@ impl Unpacker {
         if entry.sparse.is_some() {
             rustix::fs::ftruncate(&file, entry.size).map_err(place.on("truncate"))?;
         }
-        rustix::fs::fchown(&file, Some(owner.0), Some(owner.1)).map_err(place.on("chown"))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(place.on("chmod"))?;
+        set_owner_and_mode(&file, &stat, entry, owner, place)?;
         set_attributes(&file, entry, place)?;
         rustix::fs::futimens(&file, &times(entry.mtime)).map_err(place.on("utimens"))?;
+        if entry.stored >= LARGE {
+            fs::begin_writeback(&file);
+        }
         self.contents.files += 1;
         self.contents.size += entry.size;
         Ok(())
     }
 
-    fn create_file(&mut self, place: &Place<'_>) -> Result<OwnedFd, ApplyError> {
+    /// Creates a file with the permissions it will have, as far as the umask and the missing content allow.
+    fn create_file(&mut self, place: &Place<'_>, mode: u32) -> Result<OwnedFd, ApplyError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o600);
+        let mode = Mode::from_raw_mode(mode & 0o777);
         match rustix::fs::openat(place.parent, place.name, flags, mode) {
             Err(Errno::EXIST) => {
                 self.replace(place)?;
@@ -448,9 +453,28 @@ fn set_directory(place: &Place<'_>, entry: &Entry, owner: (Uid, Gid)) -> Result<
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory =
         rustix::fs::openat(place.parent, place.name, flags, Mode::empty()).map_err(place.on("open"))?;
-    rustix::fs::fchown(&directory, Some(owner.0), Some(owner.1)).map_err(place.on("chown"))?;
-    rustix::fs::fchmod(&directory, Mode::from_raw_mode(entry.mode)).map_err(place.on("chmod"))?;
+    let stat = rustix::fs::fstat(&directory).map_err(place.on("stat"))?;
+    set_owner_and_mode(&directory, &stat, entry, owner, place)?;
     set_attributes(&directory, entry, place)
+}
+
+/// Sets what is not as it should be: mostly nothing, and each call would have the inode written.
+fn set_owner_and_mode(
+    file: impl AsFd,
+    stat: &Stat,
+    entry: &Entry,
+    owner: (Uid, Gid),
+    place: &Place<'_>,
+) -> Result<(), ApplyError> {
+    let owned = (stat.st_uid, stat.st_gid) == (owner.0.as_raw(), owner.1.as_raw());
+    if !owned {
+        rustix::fs::fchown(&file, Some(owner.0), Some(owner.1)).map_err(place.on("chown"))?;
+    }
+    if owned && stat.st_mode & 0o7777 == entry.mode {
+        return Ok(());
+    }
+    // After the owner, whose change takes the set-id bits away.
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(place.on("chmod"))
 }
 
 fn set_attributes(file: impl AsFd, entry: &Entry, place: &Place<'_>) -> Result<(), ApplyError> {

@@ -66,6 +66,32 @@ fn ordinary_entries() {
 }
 
 #[test]
+fn modes_and_owners_whatever_a_new_file_gets() {
+    let modes = [0o644, 0o600, 0o666, 0o777, 0o444, 0o000, 0o4755, 0o2755, 0o1777, 0o7777];
+    let owners = [(0, 0), (0, 50), (7, 0), (7, 7)];
+    let cases: Vec<_> =
+        modes.iter().flat_map(|mode| owners.iter().map(move |owner| (*mode, *owner))).collect();
+    let name =
+        |kind: &str, (mode, (uid, gid)): (u32, (u32, u32))| format!("group/{kind}-{mode:o}-{uid}-{gid}");
+    // Files in it belong to its group first.
+    let mut tar = Tar::new().add(Head { mode: 0o2775, gid: 50, ..head("group/", b'5') });
+    for case in &cases {
+        let (mode, (uid, gid)) = *case;
+        tar = tar
+            .with(Head { mode, uid, gid, ..head(name("file", *case), b'0') }, b"content")
+            .add(Head { mode, uid, gid, ..head(name("empty", *case), b'0') })
+            .add(Head { mode, uid, gid, ..head(name("directory", *case), b'5') });
+    }
+    let (_scene, tree) = unpack(&tar.end());
+    for case in cases {
+        for kind in ["file", "empty", "directory"] {
+            let found = stat(&tree, &name(kind, case));
+            assert_eq!((found.mode() & 0o7777, (found.uid(), found.gid())), case, "{}", name(kind, case));
+        }
+    }
+}
+
+#[test]
 fn compressed_the_same() {
     let tar = Tar::new().file("a", &noise(300_000)).dir("b").end();
     let scene = Scene::new();

@@ -73,7 +73,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
-    if record.spec.host_ids().is_some() && exec::is_exposed()? {
+    if containers::has_host_ids(&engine, &record)? && exec::is_exposed()? {
         return Err(exec::replace_with(
             exec::detached_self()?,
             &settings::arguments(),

@@ -28,11 +28,13 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         .map_err(|error| error.code_unless_help(1))?;
     targets::require(&args.names, "corten rm")?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes };
+    let mut missing = false;
     let removed = targets::each_name(context, &args.names, |context, engine, name| {
         match containers::find(engine, name) {
             Ok(record) => containers::remove(engine, &record, options)?,
             // What is to be gone and is not there is no failure, but is told of.
             Err(error) if args.force && error.kind() == ErrorKind::NotFound => {
+                missing = true;
                 CliError::from(error).report(&mut context.ui);
                 return Ok(Some(String::new()));
             }
@@ -40,7 +42,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         }
         Ok(None)
     });
-    // Once, however many there were.
-    let swept = context.engine().and_then(|engine| Ok(containers::sweep(&engine)?));
+    // Once, however many there were. Of what is not found a command that was killed may have left something.
+    let sweep = if missing { containers::sweep_all } else { containers::sweep };
+    let swept = context.engine().and_then(|engine| Ok(sweep(&engine)?));
     removed.and_then(|code| swept.map(|()| code))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use corten_engine::containers::{self, ContainerRecord, ContainerSpec, StartOptions};
+use corten_engine::containers::{self, Beginning, ContainerRecord, ContainerSpec, StartOptions};
 use corten_engine::{Engine, ErrorKind};
 use corten_sys::{fs, socket};
 
@@ -32,12 +32,12 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         if args.detach { None } else { Some(SessionOptions::new(&attaching, &args.attach, &spec)?) };
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
-    let id = containers::random_id()?;
+    let beginning = Beginning::new(&engine).map_err(|error| CliError::from(error).code(125))?;
     if let Some(keeper) = &mut context.keeper {
-        let begun = keeper.clone_early(&engine, &id, &spec, options.is_some());
+        let begun = keeper.clone_early(&engine, beginning.id(), &spec, options.is_some());
         begun.map_err(|error| CliError::from(error).code(125))?;
     }
-    let result = start(context, &engine, &args, id, spec, options);
+    let result = start(context, &engine, &args, beginning, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
 }
 
@@ -45,14 +45,15 @@ fn start(
     context: &mut Context,
     engine: &Engine,
     args: &ContainerFlags,
-    id: String,
+    beginning: Beginning,
     spec: ContainerSpec,
     options: Option<SessionOptions>,
 ) -> Result<u8, CliError> {
     let cidfile = CidFile::reserve(context, args.cidfile.as_deref())?;
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
-    let record = containers::create_as(engine, id, spec).map_err(|error| CliError::from(error).code(125))?;
+    let record =
+        containers::create_as(engine, &beginning, spec).map_err(|error| CliError::from(error).code(125))?;
     cidfile.write(engine, &record).map_err(|error| error.code(125))?;
     let keeper = context.take_keeper()?;
     let (client, session) = match options {
@@ -74,6 +75,7 @@ fn start(
         };
         CliError::from(error).code(code)
     })?;
+    drop(beginning);
     let Some(session) = session else {
         context.ui.line(&record.id);
         return Ok(0);

@@ -108,7 +108,7 @@ impl Session {
         record: &ContainerRecord,
         running: Running,
     ) -> Result<u8, CliError> {
-        match self.pump(running.pid)? {
+        match self.pump(engine, record, running.pid)? {
             End::Detached => Ok(0),
             End::Closed => {
                 let code = running.wait().or_else(|_| containers::wait(engine, record))?;
@@ -124,13 +124,13 @@ impl Session {
         record: &ContainerRecord,
         pid: i32,
     ) -> Result<u8, CliError> {
-        match self.pump(pid)? {
+        match self.pump(engine, record, pid)? {
             End::Detached => Ok(0),
             End::Closed => Ok(shell_code(containers::wait(engine, record)?)),
         }
     }
 
-    fn pump(&self, pid: i32) -> Result<End, CliError> {
+    fn pump(&self, engine: &Engine, record: &ContainerRecord, pid: i32) -> Result<End, CliError> {
         let raw = self.terminal && self.options.stdin && pty::is_terminal(std::io::stdin());
         let _raw = if raw { Some(RawMode::enter(std::io::stdin())?) } else { None };
         let mut keys = self.options.keys.matcher();
@@ -147,7 +147,7 @@ impl Session {
             clock::poll(&mut fds, None)?;
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready.get(1) == Some(&true) {
-                self.forward_signals(pid);
+                self.forward_signals(|signal| containers::signal_process(engine, record, pid, signal));
             }
             if ready.first() == Some(&true) && !self.show()? {
                 return Ok(End::Closed);
@@ -213,13 +213,13 @@ impl Session {
         Ok(())
     }
 
-    fn forward_signals(&self, pid: i32) {
+    fn forward_signals(&self, send: impl Fn(i32) -> Result<(), corten_engine::Error>) {
         while let Some(signal) = self.signals.next() {
             if signal == SIGWINCH {
                 self.resize();
             } else {
                 // A payload that has just ended needs none.
-                containers::signal_process(pid, signal).unwrap_or_default();
+                send(signal).unwrap_or_default();
             }
         }
     }

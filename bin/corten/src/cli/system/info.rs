@@ -75,6 +75,7 @@ fn text(info: &SystemInfo) -> String {
         format!(" Total Memory: {}", human::binary_size(info.memory)),
         format!(" Name: {}", info.host_name),
         format!(" Docker Root Dir: {}", info.root.display()),
+        format!(" Supervisor Log: {}", info.supervisor_log.display()),
     ];
     let mut text = lines.join("\n");
     text.push('\n');
@@ -120,6 +121,7 @@ fn document(info: &SystemInfo) -> Value {
         "NCPU": info.cpus,
         "MemTotal": info.memory,
         "DockerRootDir": info.root.to_string_lossy(),
+        "SupervisorLog": info.supervisor_log.to_string_lossy(),
         "Name": info.host_name,
         "Labels": [],
         "ServerVersion": VERSION,

@@ -14,7 +14,7 @@ use corten_sys::{clock, fs, process, signal};
 
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
-use super::{names, random_id, state};
+use super::{Beginning, names, state};
 use crate::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::images::{self, builtin};
@@ -23,11 +23,16 @@ use crate::images::{self, builtin};
 ///
 /// On failure nothing is left: no name, no directory, no anonymous volume.
 pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
-    create_as(engine, random_id()?, spec)
+    create_as(engine, &Beginning::new(engine)?, spec)
 }
 
-/// As [`create`] under an id from [`random_id`].
-pub fn create_as(engine: &Engine, id: String, spec: ContainerSpec) -> Result<ContainerRecord, Error> {
+/// As [`create`] for a container that is begun already.
+pub fn create_as(
+    engine: &Engine,
+    beginning: &Beginning,
+    spec: ContainerSpec,
+) -> Result<ContainerRecord, Error> {
+    let id = beginning.id().to_owned();
     // Until the record names its layers, no removal may take them.
     let (image, lock) = resolve(engine, &spec.image)?;
     check(&spec, &image)?;

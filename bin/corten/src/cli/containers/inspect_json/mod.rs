@@ -16,6 +16,9 @@ use crate::cli::CliError;
 /// docker's zero time.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
+/// Why the exit code is 255 where it is not.
+const UNKNOWN: &str = "the exit code is not known: the container ended while it had no keeper";
+
 /// The container of that name, id or start of an id; `None` where there is none.
 pub(crate) fn container_json(engine: &Engine, name: &str, size: bool) -> Result<Option<Value>, CliError> {
     let record = match containers::find(engine, name) {
@@ -84,6 +87,7 @@ fn state_json(container: &InspectedContainer) -> Value {
     let started = state.run.as_ref().map(|run| run.started).or(state.exit.map(|exit| exit.started));
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     let pid = state.run.as_ref().filter(|_| state.is_running()).map_or(0, |run| run.init.pid);
+    let is_unknown = state.status == Status::Exited && state.exit.is_some_and(|exit| exit.code.is_none());
     json!({
         "Status": state.status.name(),
         // docker: what waits for its restart counts as running.
@@ -94,7 +98,7 @@ fn state_json(container: &InspectedContainer) -> Value {
         "Dead": false,
         "Pid": pid,
         "ExitCode": if state.is_running() { 0 } else { code },
-        "Error": "",
+        "Error": if is_unknown { UNKNOWN } else { "" },
         "StartedAt": started.map_or_else(|| NEVER.to_owned(), time),
         "FinishedAt": state.exit.map_or_else(|| NEVER.to_owned(), |exit| time(exit.finished)),
     })
