@@ -1,8 +1,9 @@
 //! pause and unpause, and what a paused container does to the other verbs.
 
-use corten_testkit::{Output, Sandbox, until};
+use corten_testkit::{Output, Sandbox, expect_orphan, until};
 use serde_json::json;
 
+use crate::adoption::{kill, worker};
 use crate::lifecycle::{inspect, state};
 use crate::restart::signal;
 
@@ -88,7 +89,11 @@ fn killed_from_outside_while_paused() {
 fn a_pause_outlives_the_keeper() {
     let sandbox = Sandbox::new();
     let id = paused(&sandbox, "it");
-    signal(sandbox.pid_of(&id, "keeper"), 9);
+    let keeper = sandbox.pid_of(&id, "keeper");
+    for orphan in [worker(&sandbox, &id), sandbox.pid_of(&id, "init")] {
+        expect_orphan(orphan);
+    }
+    kill(keeper);
     assert_eq!(state(&sandbox, "it")[0], json!("paused"));
     sandbox.ok(&["unpause", "it"]);
     sandbox.ok(&["stop", "it"]);
