@@ -32,7 +32,7 @@ fn what_does_not_run_goes() {
     assert_eq!(sandbox.corten(&["container", "prune", "-f"]), Output::new(0, &expected, ""));
     let left = sandbox.ok(&["ps", "-a", "--format", "{{.Names}}"]);
     assert_eq!(left, "again\nstill\nup");
-    assert_eq!(sandbox.ok(&["container", "prune", "--force"]), "Total reclaimed space: 0B");
+    assert_eq!(sandbox.ok(&["container", "prune", "--force=true"]), "Total reclaimed space: 0B");
     sandbox.ok(&["rm", "-f", "up", "still", "again"]);
     // The volume that was made for it is nobody's now, and is not removed by inference.
     let volume = sandbox.ok(&["volume", "ls", "-q"]);

@@ -76,7 +76,7 @@ fn a_terminal_is_drawn_over() {
 #[test]
 fn nothing_and_nobody() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.ok(&["stats", "--no-stream"]), HEADER);
+    assert_eq!(sandbox.ok(&["stats", "--no-stream=true", "--all=false"]), HEADER);
     sandbox.ok(&["create", "--name", "it", "box", "true"]);
     let check = |words: &[&str], code, expected: &str| {
         assert_eq!(sandbox.corten(words), Output::new(code, "", &format!("{expected}\n")), "{words:?}");

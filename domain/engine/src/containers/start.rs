@@ -143,9 +143,18 @@ fn prepare(
 ) -> Result<Prepared, Error> {
     let run_dir = engine.run_dir(&record.id);
     match fs::create_dir(&run_dir, 0o711) {
-        Err(error) if error.errno() == Errno::EXIST => {}
+        Err(error) if error.errno() == Errno::EXIST => forget_the_last_run(record, options, &run_dir)?,
         other => other?,
     }
+    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+}
+
+/// Removes what was said to the keeper of the run before, unless that was to stop the container and not to start it.
+fn forget_the_last_run(
+    record: &ContainerRecord,
+    options: &StartOptions,
+    run_dir: &std::path::Path,
+) -> Result<(), Error> {
     let stopping = run_dir.join(run_state::STOPPING);
     if !options.by_policy {
         fs::remove_file(stopping)?;
@@ -155,7 +164,7 @@ fn prepare(
     for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME, run_state::POLICY] {
         fs::remove_file(run_dir.join(marker))?;
     }
-    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+    Ok(())
 }
 
 /// Everything a start needs, in the run directory that is there.

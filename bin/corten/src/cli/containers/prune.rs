@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::BufRead;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use corten_engine::containers::{self, PruneFilters};
 use corten_sys::clock;
 
@@ -19,7 +19,7 @@ struct PruneArgs {
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     force: bool,
     #[arg(hide = true)]
     words: Vec<String>,

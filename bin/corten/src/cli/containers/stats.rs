@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use corten_engine::containers::list::{self, ListOptions};
 use corten_engine::containers::stats::{self, Sample};
 use corten_engine::containers::{self, ContainerRecord};
@@ -21,16 +21,16 @@ const NAME: &str = "corten stats";
 #[command(override_usage = "corten stats [OPTIONS] [CONTAINER...]")]
 struct StatsArgs {
     /// Show all containers (default shows just running)
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     all: bool,
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "string")]
     format: Option<String>,
     /// Disable streaming stats and only pull the first result
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     no_stream: bool,
     /// Do not truncate output
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     no_trunc: bool,
     #[arg(hide = true)]
     names: Vec<String>,
