@@ -13,7 +13,7 @@ use corten_monitor::keeper::{self, Reply};
 use corten_monitor::{Failure, Hooks, Launching, Order, exits, state};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
-use corten_runtime::plan::{IdRange, LaunchPlan, Prelude, clone_flags};
+use corten_runtime::plan::{DevFilesystem, IdRange, LaunchPlan, Prelude, clone_flags};
 use corten_runtime::template;
 use corten_store::lock::Lock;
 use corten_store::{Store, StoreError};
@@ -76,10 +76,13 @@ impl Keeper {
         let mut lease = if spec.host_ids().is_some() { None } else { Some(id_range::lease(engine, id, 0)?) };
         let namespaces = containers::oci_spec::linux::namespaces(spec, lease.is_some());
         let mounts = containers::oci_spec::mounts::defaults(spec, facts);
+        let devices = lease.is_some().then(containers::oci_spec::devices::defaults);
+        let (prelude, dev) = Prelude::new(&namespaces, &mounts, devices.as_deref()).unwrap_or_default();
         let blob = EarlyBlob {
             namespaces: clone_flags(&namespaces),
             ids: lease.as_ref().map(|lease| lease.range),
-            prelude: Prelude::new(&namespaces, &mounts).unwrap_or_default(),
+            prelude,
+            dev,
             run_root: engine.config().run_root.clone(),
             layout: facts.cgroups.clone(),
             claims: lease.as_ref().map(|lease| lease.claims().to_vec()).unwrap_or_default(),
@@ -244,6 +247,7 @@ struct EarlyBlob {
     namespaces: u64,
     ids: Option<IdRange>,
     prelude: Prelude,
+    dev: Option<DevFilesystem>,
     run_root: PathBuf,
     layout: Layout,
     /// The slots of the ids.
@@ -379,7 +383,7 @@ impl Hooks for EngineHooks {
                 clone_init(namespaces, None, template(&blob.run_root))?
             }
         };
-        if let Err(error) = init.begin(blob.ids, &blob.prelude) {
+        if let Err(error) = init.begin(blob.ids, &blob.prelude, blob.dev) {
             init.abandon();
             return Err(error.into());
         }

@@ -15,7 +15,7 @@ use corten_sys::{exec, fs, rlimit, socket};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{IdRange, LaunchPlan, Prelude, Propagation, Tree};
+use crate::plan::{DevFilesystem, IdRange, LaunchPlan, Prelude, Propagation, Tree};
 use crate::{init, nodes};
 
 /// What init gets from outside beside its plan.
@@ -39,6 +39,8 @@ pub struct Launched {
     socket: UnixStream,
     /// Its user namespace has its ids.
     mapped: bool,
+    /// A /dev that was made for it early.
+    dev: Option<(DevFilesystem, OwnedFd)>,
 }
 
 /// Why a container did not start.
@@ -157,16 +159,37 @@ fn open_target(pid: i32) -> Result<OwnedFd, SysError> {
 
 impl Launched {
     pub(crate) fn of(pid: Pid, pidfd: OwnedFd, socket: UnixStream) -> Self {
-        Self { pid, pidfd, socket, mapped: false }
+        Self { pid, pidfd, socket, mapped: false, dev: None }
     }
 
-    /// Gives an init that waits for its plan its ids and something to do meanwhile.
-    pub fn begin(&mut self, ids: Option<IdRange>, prelude: &Prelude) -> Result<(), SysError> {
+    /// Gives an init that waits for its plan its ids and something to do meanwhile, and makes its /dev.
+    pub fn begin(
+        &mut self,
+        ids: Option<IdRange>,
+        prelude: &Prelude,
+        dev: Option<DevFilesystem>,
+    ) -> Result<(), SysError> {
         if let Some(ids) = ids {
             self.map_ids(ids)?;
         }
         self.mapped = true;
-        socket::send(&self.socket, &init::encode_prelude(prelude), &[])
+        socket::send(&self.socket, &init::encode_prelude(prelude), &[])?;
+        if let Some(dev) = dev {
+            let tree = nodes::make_dev(&dev, ids)?;
+            self.dev = Some((dev, tree));
+        }
+        Ok(())
+    }
+
+    /// The plan's /dev: the one made early, if it is what the plan wants, or a new one.
+    fn dev(&self, plan: &LaunchPlan) -> Result<Option<OwnedFd>, SysError> {
+        match (&plan.dev, &self.dev) {
+            (None, _) => Ok(None),
+            (Some(wanted), Some((made, tree))) if wanted == made => {
+                tree.try_clone().map(Some).map_err(|error| SysError::io("dup", "/dev", &error))
+            }
+            (Some(wanted), _) => nodes::make_dev(wanted, plan.ids).map(Some),
+        }
     }
 
     fn map_ids(&self, ids: IdRange) -> Result<(), SysError> {
@@ -196,7 +219,8 @@ impl Launched {
         if !plan.nodes.is_empty() {
             trees.push(nodes::make(&plan.nodes, plan.ids)?);
         }
-        let fds = inheritance.stdio.iter().chain(&trees).chain(&inheritance.cgroup_socket);
+        let dev = self.dev(plan)?;
+        let fds = inheritance.stdio.iter().chain(&dev).chain(&trees).chain(&inheritance.cgroup_socket);
         let fds: Vec<_> = fds.map(AsFd::as_fd).collect();
         socket::send(&self.socket, inheritance.plan, &fds)
     }

@@ -1,38 +1,68 @@
-//! Device nodes for a container with a user namespace of its own, in which mknod(2) is refused.
+//! A container's /dev and other device nodes, where it has a user namespace of its own, in which mknod(2) is refused.
 //!
-//! The host's node will not do where it is not open to everybody: its owner is no id of the container, so not even the
-//! container's root may open it. A node made here has the same owner and mode by the container's ids. What may be done
+//! The host's nodes will not do: their owner is no id of the container, so one that is not open to everybody not even
+//! the container's root may open. What is made here has the same owner and mode by the container's ids. What may be done
 //! with it is the business of the device cgroup, as for any other node.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use corten_sys::SysError;
 use corten_sys::mount::{self, MountAttrFlags};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 
-use crate::plan::{DeviceStep, IdRange};
+use crate::plan::{DevFilesystem, DeviceStep, Entry, IdRange};
 
-/// Makes the nodes in a detached tmpfs, named by their numbers. It belongs to the host's user namespace: the kernel
-/// opens no device on a file system of another one.
+/// Makes nodes in a detached tmpfs, named by their numbers.
 pub(crate) fn make(nodes: &[DeviceStep], ids: Option<IdRange>) -> Result<OwnedFd, SysError> {
     let options = [("mode", Some("0755")), ("size", Some("1m"))];
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let tree = mount::new_filesystem("tmpfs", &options, attributes)?;
     for (number, node) in nodes.iter().enumerate() {
-        let name = number.to_string();
-        let on = |call| move |errno| SysError::at(call, &node.path, errno);
-        let device = rustix::fs::makedev(node.number.0, node.number.1);
-        let kind = FileType::from_raw_mode(node.mode);
-        rustix::fs::mknodat(&tree, &name, kind, Mode::empty(), device).map_err(on("mknod"))?;
-        let (uid, gid) = (host_id(node.owner.0, ids), host_id(node.owner.1, ids));
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(&tree, &name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags)
-            .map_err(on("chown"))?;
-        // After mknod, so that the umask has no say.
-        let mode = Mode::from_raw_mode(node.mode & 0o7777);
-        rustix::fs::chmodat(&tree, &name, mode, AtFlags::empty()).map_err(on("chmod"))?;
+        make_node(&tree, &number.to_string(), node, ids)?;
     }
     Ok(tree)
+}
+
+/// Makes a /dev, detached, with everything that belongs in it.
+pub(crate) fn make_dev(wanted: &DevFilesystem, ids: Option<IdRange>) -> Result<OwnedFd, SysError> {
+    let DevFilesystem { filesystem, nodes } = wanted;
+    let root = host_id(0, ids).to_string();
+    let own = [("uid", Some(root.as_str())), ("gid", Some(root.as_str()))];
+    let options = filesystem.options.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+    let options: Vec<_> = options.chain(own).collect();
+    let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
+    let tree = mount::new_filesystem(&filesystem.kind, &options, attributes)?;
+    for entry in &filesystem.entries {
+        let (name, made) = match entry {
+            Entry::Directory(name) => {
+                (name, rustix::fs::mkdirat(&tree, name, Mode::from_bits_truncate(0o755)))
+            }
+            Entry::Link(name, text) => (name, rustix::fs::symlinkat(text, &tree, name)),
+        };
+        made.map_err(|errno| SysError::at("make in /dev", name, errno))?;
+        own_entry(&tree, name, (0, 0), ids)?;
+    }
+    for node in nodes {
+        make_node(&tree, node.dev_name().unwrap_or(&node.path), node, ids)?;
+    }
+    Ok(tree)
+}
+
+fn make_node(tree: &OwnedFd, name: &str, node: &DeviceStep, ids: Option<IdRange>) -> Result<(), SysError> {
+    let on = |call| move |errno| SysError::at(call, &node.path, errno);
+    let device = rustix::fs::makedev(node.number.0, node.number.1);
+    let kind = FileType::from_raw_mode(node.mode);
+    rustix::fs::mknodat(tree, name, kind, Mode::empty(), device).map_err(on("mknod"))?;
+    own_entry(tree, name, node.owner, ids)?;
+    // After mknod, so that the umask has no say.
+    let mode = Mode::from_raw_mode(node.mode & 0o7777);
+    rustix::fs::chmodat(tree, name, mode, AtFlags::empty()).map_err(on("chmod"))
+}
+
+fn own_entry(tree: impl AsFd, name: &str, owner: (u32, u32), ids: Option<IdRange>) -> Result<(), SysError> {
+    let (uid, gid) = (Uid::from_raw(host_id(owner.0, ids)), Gid::from_raw(host_id(owner.1, ids)));
+    rustix::fs::chownat(tree, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| SysError::at("chown", name, errno))
 }
 
 /// The host's id behind a container's. One that the container has not got is nobody's there, as it is in any file.

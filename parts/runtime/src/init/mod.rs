@@ -16,7 +16,7 @@ use corten_sys::process::{self, Cloned};
 use corten_sys::{SysError, arena, exec, socket};
 
 use crate::launch::StartFailure;
-use crate::plan::{InitPlan, Prelude};
+use crate::plan::{InitPlan, MountSource, Prelude};
 use prelude::Prepared;
 
 /// What init says to the process that launched it.
@@ -166,6 +166,9 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     prepared.settle()?;
     let mut stdio =
         if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
+    if plan.mounts.iter().any(|step| step.source == MountSource::Dev) {
+        prepared.dev = Some(handed.next()?);
+    }
     let rootfs = steps::rootfs::build(&plan, &mut handed)?;
     if plan.join_cgroups {
         // The last descriptor, behind all trees.

@@ -14,6 +14,8 @@ pub(crate) struct Prepared {
     settled: bool,
     loopback: bool,
     filesystems: Vec<(NewFilesystem, OwnedFd)>,
+    /// The /dev that was made outside.
+    pub(crate) dev: Option<OwnedFd>,
 }
 
 impl Prepared {

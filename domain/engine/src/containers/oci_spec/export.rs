@@ -22,7 +22,7 @@ pub fn oci_config(engine: &Engine, record: &ContainerRecord) -> Result<Spec, Err
     };
     let mut spec = generate(engine, record, facts, ids)?;
     // What the specification has every runtime provide by itself, and words that only corten has.
-    spec.mounts.retain(|mount| !devices::is_default(&mount.destination));
+    spec.linux.devices.retain(|device| !devices::is_default(&device.path));
     for mount in &mut spec.mounts {
         mount.options.retain(|option| option != "noidmap" && !option.starts_with("X-corten."));
     }

@@ -39,7 +39,7 @@ pub(crate) fn generate(
             namespaces: linux::namespaces(spec, ids.is_some()),
             uid_mappings: linux::mappings(ids),
             gid_mappings: linux::mappings(ids),
-            devices: devices::to_make(record, ids.is_some())?,
+            devices: devices::to_make(record)?,
             cgroups_path: format!("/{}/{}", spec.cgroup_parent.as_deref().unwrap_or("corten"), record.id),
             sysctl: linux::sysctls(spec, ids),
             masked_paths: linux::masked_paths(spec),

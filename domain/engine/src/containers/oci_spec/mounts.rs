@@ -3,7 +3,6 @@
 use corten_runtime::cgroups::{Controller, Layout};
 use corten_spec::runtime::Mount;
 
-use super::devices;
 use crate::containers::record::{ContainerRecord, MountRecord};
 use crate::containers::spec::{ContainerSpec, MountKind, NetworkMode, Share};
 use crate::host::HostFacts;
@@ -19,9 +18,7 @@ pub(super) fn all(
     user_namespace: bool,
 ) -> Result<Vec<Mount>, Error> {
     let mut mounts = defaults(&record.spec, facts);
-    if user_namespace {
-        mounts.extend(devices::to_bind());
-    } else if record.spec.privileged {
+    if !user_namespace && record.spec.privileged {
         mounts.retain(|mount| mount.destination != "/dev" || mount.kind == "tmpfs");
     }
     let run_dir = engine.run_dir(&record.id);

@@ -42,8 +42,9 @@ pub(crate) fn attach_all(
     if plan.process.terminal {
         let (master, slave) = pty::open_in(&rootfs.open_dir("/dev/pts")?)?;
         Report::Terminal(master).send(socket)?;
-        if plan.mounts.iter().all(|step| step.target != "/dev" || matches!(step.source, MountSource::New(_)))
-        {
+        if plan.mounts.iter().all(|step| {
+            step.target != "/dev" || matches!(step.source, MountSource::New(_) | MountSource::Dev)
+        }) {
             console(&slave, rootfs)?;
         }
         terminal = Some(slave);
@@ -66,6 +67,10 @@ fn attach(
 ) -> Result<OwnedFd, StartFailure> {
     let tree = match &step.source {
         MountSource::Tree => handed.next()?,
+        MountSource::Dev => {
+            let missing = || StartFailure::platform("init: a descriptor is missing");
+            sources.prepared.dev.take().ok_or_else(missing)?
+        }
         MountSource::Node(number) => {
             let nodes = match sources.nodes.take() {
                 Some(open) => sources.nodes.insert(open),
