@@ -10,7 +10,7 @@ mkdir -p "$TMPDIR"
 # For the profile that lsm:: loads.
 mount -t securityfs securityfs /sys/kernel/security
 
-least=65
+least=85
 corten-e2e --test-threads=2 \
     devices:: lsm:: run:: exec:: limits:: adoption:: unwatched:: restart:: security:: namespaces:: \
     pause:: update:: stats:: top:: rename::renamed prune::what \

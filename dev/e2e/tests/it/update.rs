@@ -88,14 +88,16 @@ fn the_restart_policy() {
     let sandbox = Sandbox::new();
     let script = "echo run; exec sleep 1000";
     let id = sandbox.ok(&["run", "-d", "--name", "it", "box", "sh", "-c", script]);
-    sandbox.ok(&["update", "--restart", "on-failure:1", "it"]);
-    let policy = inspect(&sandbox, "it")["HostConfig"]["RestartPolicy"].clone();
-    assert_eq!(policy, json!({"Name": "on-failure", "MaximumRetryCount": 1}));
     let runs = |count: usize| {
         let log = "run\n".repeat(count);
         until(&log, || (sandbox.corten(&["logs", "it"]).stdout == log).then_some(()));
         until("a run", || (state(&sandbox, "it")[0] == json!("running")).then_some(()));
     };
+    // Killed before it has said so, a run would not be counted.
+    runs(1);
+    sandbox.ok(&["update", "--restart", "on-failure:1", "it"]);
+    let policy = inspect(&sandbox, "it")["HostConfig"]["RestartPolicy"].clone();
+    assert_eq!(policy, json!({"Name": "on-failure", "MaximumRetryCount": 1}));
     signal(sandbox.pid_of(&id, "init"), 9);
     runs(2);
     sandbox.ok(&["update", "--restart", "always", "it"]);
