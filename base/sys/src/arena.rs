@@ -17,8 +17,8 @@ const LARGEST: usize = 16 << 10;
 #[repr(align(4096))]
 struct Memory(UnsafeCell<[u8; SIZE]>);
 
-// SAFETY: every byte is handed out to one owner at a time (`NEXT` moves by compare-and-exchange), nothing else reads
-// or writes it.
+// SAFETY: every byte is handed out to one owner at a time: `NEXT` moves by compare-and-exchange, and a piece that one
+// thread gives back (release) is taken by another (acquire) after everything the first did with it.
 unsafe impl Sync for Memory {}
 
 static MEMORY: Memory = Memory(UnsafeCell::new([0; SIZE]));
@@ -56,7 +56,7 @@ impl Arena {
         }
         let first = |next: usize| (Self::start() + next).next_multiple_of(layout.align()) - Self::start();
         let end = |next| Some(first(next) + layout.size()).filter(|&end| end <= SIZE);
-        let taken = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end).ok()?;
+        let taken = NEXT.fetch_update(Ordering::AcqRel, Ordering::Acquire, end).ok()?;
         Some(MEMORY.0.get().cast::<u8>().wrapping_add(first(taken)))
     }
 

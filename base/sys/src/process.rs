@@ -1,6 +1,9 @@
 //! Processes: clone3 with namespaces, pidfds, waiting, and the identity that survives pid reuse.
 
+use std::fmt;
+use std::num::ParseIntError;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 pub use rustix::process::{Pid, Signal};
@@ -219,6 +222,22 @@ pub struct Identity {
     pub start: u64,
 }
 
+/// `<pid> <start>`, as it stands in records.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pid, self.start)
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (pid, start) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(Self { pid: pid.parse()?, start: start.parse()? })
+    }
+}
+
 impl Identity {
     /// Reads the identity of a running process; `None` where it is gone or a zombie.
     pub fn of(pid: i32) -> Option<Self> {
@@ -277,7 +296,9 @@ pub fn own_identity() -> Identity {
     static KNOWN_START: AtomicU64 = AtomicU64::new(0);
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     if KNOWN_PID.load(Ordering::Acquire) != pid {
-        KNOWN_START.store(Identity::of(pid).map_or(0, |own| own.start), Ordering::Relaxed);
+        // Without descriptors left to look it up with, it is not kept: the next question may find it.
+        let Some(own) = Identity::of(pid) else { return Identity { pid, start: 0 } };
+        KNOWN_START.store(own.start, Ordering::Relaxed);
         KNOWN_PID.store(pid, Ordering::Release);
     }
     Identity { pid, start: KNOWN_START.load(Ordering::Relaxed) }

@@ -108,7 +108,9 @@ fn mounts(base: &Path) -> Vec<String> {
     // With its slash: the first sandbox is no prefix of the tenth.
     let base = format!("{}/", base.display());
     let text = String::from_utf8_lossy(&text).into_owned();
-    let is_left = |line: &&str| line.contains(&base) && !line.contains("/template ");
+    let is_left = |line: &&str| {
+        line.contains(&base) && !line.contains("/template ") && !line.contains("/template/mnt ")
+    };
     text.lines().filter(is_left).map(|line| format!("mount: {line}")).collect()
 }
 

@@ -85,6 +85,7 @@ impl Keeper {
             dev,
             run_root: engine.config().run_root.clone(),
             layout: facts.cgroups.clone(),
+            id: id.to_owned(),
             claims: lease.as_ref().map(|lease| lease.claims().to_vec()).unwrap_or_default(),
             attached,
         };
@@ -250,7 +251,8 @@ struct EarlyBlob {
     dev: Option<DevFilesystem>,
     run_root: PathBuf,
     layout: Layout,
-    /// The slots of the ids.
+    /// Whose the slots of the ids are, and which.
+    id: String,
     claims: Vec<PathBuf>,
     /// The command stays: the keeper may leave its cgroup later ([`Hooks::leave_caller`]).
     attached: bool,
@@ -284,9 +286,10 @@ pub(crate) struct RemoveBlob {
 }
 
 impl EngineLaunch {
-    /// The init, if it has these ids; another would have to be cloned.
-    fn with_ids(self, ids: Option<IdRange>) -> Option<Launched> {
-        if self.early.as_ref().is_some_and(|(early, _)| *early == ids) {
+    /// The init, if it is what the plan wants; another would have to be cloned.
+    fn suiting(self, plan: &LaunchPlan) -> Option<Launched> {
+        let has_ids = self.early.as_ref().is_some_and(|early| early.range == plan.ids);
+        if has_ids && self.namespaces == plan.namespaces && plan.join.is_empty() {
             return Some(self.init);
         }
         self.abandon();
@@ -322,7 +325,14 @@ struct EngineLaunch {
     /// `CLONE_NEW*` flags that it was cloned with.
     namespaces: u64,
     /// The ids it was given before its plan came, and their slots.
-    early: Option<(Option<IdRange>, Vec<PathBuf>)>,
+    early: Option<EarlyIds>,
+}
+
+/// What an early init has of the id ranges.
+struct EarlyIds {
+    range: Option<IdRange>,
+    container: String,
+    claims: Vec<PathBuf>,
 }
 
 impl Launching for EngineLaunch {
@@ -344,8 +354,8 @@ impl Launching for EngineLaunch {
 
     fn abandon(&self) {
         self.init.abandon();
-        if let Some((_, claims)) = &self.early {
-            id_range::release(claims);
+        if let Some(early) = &self.early {
+            id_range::release(&early.claims, &early.container);
         }
     }
 
@@ -390,7 +400,11 @@ impl Hooks for EngineHooks {
         if !blob.attached {
             leave_the_callers_cgroup(&blob.layout, &[]);
         }
-        Ok(Box::new(EngineLaunch { init, namespaces, early: Some((blob.ids, blob.claims)) }))
+        Ok(Box::new(EngineLaunch {
+            init,
+            namespaces,
+            early: Some(EarlyIds { range: blob.ids, container: blob.id, claims: blob.claims }),
+        }))
     }
 
     fn launch(
@@ -413,7 +427,7 @@ impl Hooks for EngineHooks {
         };
         let early = early.and_then(|early| early.into_any().downcast::<EngineLaunch>().ok());
         let is_early = early.is_some();
-        let early = early.and_then(|early| early.with_ids(blob.plan.ids));
+        let early = early.and_then(|early| early.suiting(&blob.plan));
         let template = match &early {
             Some(_) => None,
             None => clean_blob(order).and_then(|blob| template(&blob.run_root)),
@@ -426,9 +440,9 @@ impl Hooks for EngineHooks {
         Ok(Box::new(EngineLaunch { init, namespaces: blob.plan.namespaces, early: None }))
     }
 
-    fn leave_caller(&self, order: &Order, worker: Pid) {
+    fn leave_caller(&self, order: &Order, worker: Option<Pid>) {
         if let Some(cgroup) = cgroup_of(order) {
-            leave_the_callers_cgroup(cgroup.layout(), &[worker]);
+            leave_the_callers_cgroup(cgroup.layout(), worker.as_slice());
         }
     }
 
@@ -465,7 +479,7 @@ impl Hooks for EngineHooks {
     fn clean(&self, order: &Order) {
         remove_cgroup(order);
         let Some(blob) = clean_blob(order) else { return };
-        id_range::release(&blob.id_claims);
+        id_range::release(&blob.id_claims, &order.id);
         let kept = is_kept(order);
         if let Err(error) = fs::remove_dir_all(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
@@ -518,7 +532,7 @@ impl EngineHooks {
     /// Gives back what the next start takes anew. The run directory stays: it says that a restart is on its way.
     fn clean_for_restart(&self, order: &Order, blob: &CleanBlob) {
         remove_cgroup(order);
-        id_range::release(&blob.id_claims);
+        id_range::release(&blob.id_claims, &order.id);
     }
 }
 

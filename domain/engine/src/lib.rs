@@ -55,7 +55,9 @@ impl Engine {
                 fs::create_dir_all(engine.run.join(directory), 0o700)?;
             }
             engine.store.discard_other_boots(&engine.boot)?;
-            containers::sweep_all(&engine)?;
+            if let Err(error) = containers::sweep_all(&engine) {
+                log::warn!("leaving what an earlier boot left: {error}");
+            }
         }
         Ok(engine)
     }

@@ -107,7 +107,7 @@ pub trait Hooks {
     ) -> Result<Box<dyn Launching>, Failure>;
     /// Moves this process and its worker out of the cgroup of the command that started them, where that was put off
     /// because the command stays.
-    fn leave_caller(&self, order: &Order, worker: Pid);
+    fn leave_caller(&self, order: &Order, worker: Option<Pid>);
     /// Says whether the kernel killed a process of the container for memory.
     fn oom_killed(&self, order: &Order) -> bool;
     /// Frees what must be free before anybody hears that the container has ended: its name, if it goes.
@@ -209,12 +209,16 @@ pub fn run(parent: UnixStream, hooks: &dyn Hooks, ahead: bool) -> Result<(), Sys
         let word = message.as_ref().and_then(|message| message.bytes.split_first());
         match word {
             Some((&EARLY, request)) => {
-                early = hooks.clone_early(request, ahead.take()).ok();
+                let begun = hooks.clone_early(request, ahead.take());
+                early = begun.inspect_err(|failure| log::warn!("no early start: {failure}")).ok();
                 idle = Idle::spawn().ok();
             }
             Some((&ORDER, order)) => match Order::decode(order) {
                 Some(order) => break (order, message.map(|message| message.fds).unwrap_or_default()),
-                None => return Ok(()),
+                None => {
+                    ahead.iter().chain(&early).for_each(|init| init.abandon());
+                    return Ok(());
+                }
             },
             _ => {
                 // The command gave up: what it had already asked for goes with it.
@@ -269,7 +273,9 @@ impl Keeper<'_> {
         client: Option<UnixStream>,
         init: &OwnedFd,
     ) -> Result<WorkerHandle, SysError> {
-        let idle = self.idle.take().map_or_else(Idle::spawn, Ok)?;
+        // One that was killed while it waited does for no start.
+        let waiting = self.idle.take().filter(|idle| !idle.has_ended());
+        let idle = waiting.map_or_else(Idle::spawn, Ok)?;
         idle.begin(&self.order, channels, client, init)
     }
 
@@ -396,8 +402,11 @@ impl Keeper<'_> {
         let children = SignalFd::new(&[CHILD])?;
         (self.order.launch, self.order.init) = (Vec::new(), Vec::new());
         let mut respawn = Respawn::new(Instant::now());
-        let mut until_release = Some(BRIEF);
+        let mut settles = Some(Instant::now() + BRIEF);
         loop {
+            if settles.take_if(|at| *at <= Instant::now()).is_some() {
+                self.settle(&run);
+            }
             let remaining = respawn.remaining(Instant::now());
             if remaining == Some(Duration::ZERO) {
                 self.respawn(&mut run, &mut respawn);
@@ -419,11 +428,9 @@ impl Keeper<'_> {
                     PollFlags::IN,
                 ),
             ];
-            let wait = [remaining, until_release].into_iter().flatten().min();
+            let settling = settles.map(|at| at.saturating_duration_since(Instant::now()));
+            let wait = [remaining, settling].into_iter().flatten().min();
             if clock::poll(&mut fds, wait)? == 0 {
-                if until_release.take().is_some() {
-                    self.settle(&run);
-                }
                 continue;
             }
             let [init, orphans, command, ended, word] = fds.map(|fd| !fd.revents().is_empty());
@@ -453,10 +460,8 @@ impl Keeper<'_> {
 
     /// The container lives on: makes this process, and its place, those of one that stays.
     fn settle(&mut self, run: &Run) {
-        if std::mem::take(&mut self.with_caller)
-            && let Some(worker) = &run.worker
-        {
-            self.hooks.leave_caller(&self.order, worker.pid());
+        if std::mem::take(&mut self.with_caller) {
+            self.hooks.leave_caller(&self.order, run.worker.as_ref().map(WorkerHandle::pid));
         }
         memory::release();
     }

@@ -137,6 +137,7 @@ fn clone_by_proxy(
     let protected =
         if namespaces & namespace::USER == 0 && !joins_user { Some(exec::detached_self()?) } else { None };
     let Cloned::Parent { pidfd: proxy, .. } = process::clone(0, None)? else {
+        drop(ours);
         init::proxy(targets, namespaces, cgroup, &theirs, protected.as_ref())
     };
     drop(theirs);

@@ -5,11 +5,11 @@
 //! by a bind of its nsfs file in the run directory, so it needs no process and ends with the boot. No path of the host
 //! can be resolved in it: those are opened by the keeper (architecture D11).
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use corten_sys::mount::{self, Depth, MountAttrFlags, Propagation};
+use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags, Propagation};
 use corten_sys::process::{self, Cloned, namespace};
 use corten_sys::{Dir, Errno, SysError, fs, socket};
 use rustix::fs::{FlockOperation, Mode};
@@ -17,30 +17,42 @@ use rustix::fs::{FlockOperation, Mode};
 /// From so many mounts on the detour through the template is the shorter way.
 const MANY: usize = 100;
 
-/// Its name in the run directory.
-const FILE: &str = "template";
+/// Its directory in the run directory, and the file in that on which it is pinned.
+const DIRECTORY: &str = "template";
+const FILE: &str = "mnt";
+
+/// Holds the reason where it could not be pinned: it is not tried again in this boot.
+const FAILED: &str = "template-failed";
 
 /// `NSFS_MAGIC` (linux/magic.h).
 const NSFS: i64 = 0x6e73_6673;
 
-/// Opens the template below `run`, making it on first use; `None` where the host has few mounts.
+/// Opens the template below `run`, making it on first use; `None` where the host has few mounts, or it could not be made.
 pub fn open(run: &Path) -> Result<Option<OwnedFd>, SysError> {
     if !mount::are_many(MANY) {
         return Ok(None);
     }
-    let path = run.join(FILE);
-    if let Some(pinned) = pinned(&path)? {
+    let directory = run.join(DIRECTORY);
+    if let Some(pinned) = pinned(&directory.join(FILE))? {
         return Ok(Some(pinned));
     }
-    // Held while it is made: one command makes it, the others wait. The file, not the mount on it, is what is locked.
-    let file = fs::open_with(&path, OpenOptions::new().create(true).truncate(false).write(true))?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)
-        .map_err(|errno| SysError::at("flock", &path, errno))?;
-    if let Some(pinned) = pinned(&path)? {
+    if fs::exists(run.join(FAILED)) {
+        return Ok(None);
+    }
+    fs::create_dir_all(&directory, 0o700)?;
+    // Held while it is made: one command makes it, the others wait.
+    let lock = fs::open(run)?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+        .map_err(|errno| SysError::at("flock", run, errno))?;
+    if let Some(pinned) = pinned(&directory.join(FILE))? {
         return Ok(Some(pinned));
     }
-    make(&file)?;
-    pinned(&path)
+    if let Err(error) = make(&directory) {
+        mount::unmount(&directory).unwrap_or_default();
+        fs::write_atomic(run.join(FAILED), error.to_string().as_bytes())?;
+        return Err(error);
+    }
+    pinned(&directory.join(FILE))
 }
 
 /// The namespace mounted at `path`, if one is: a caller in another mount namespace may not see it.
@@ -50,8 +62,9 @@ fn pinned(path: &Path) -> Result<Option<OwnedFd>, SysError> {
     Ok((stat.f_type == NSFS).then(|| file.into()))
 }
 
-/// Lets a child make the namespace and pins that at `file`.
-fn make(file: &File) -> Result<(), SysError> {
+/// Lets a child make the namespace and pins it in `directory`.
+fn make(directory: &Path) -> Result<(), SysError> {
+    let place = private_place(directory)?;
     let (ours, theirs) = socket::pair()?;
     match process::clone(namespace::MOUNT, None)? {
         Cloned::Child => {
@@ -69,8 +82,7 @@ fn make(file: &File) -> Result<(), SysError> {
             let pin = match answer {
                 Some(message) if message.bytes.is_empty() => {
                     let path = format!("/proc/{}/ns/mnt", pid.as_raw_nonzero());
-                    mount::clone_tree(&path, Depth::One)
-                        .and_then(|tree| mount::attach(tree, file.as_fd(), FILE))
+                    mount::clone_tree(&path, Depth::One).and_then(|tree| mount::attach_at(tree, &place, FILE))
                 }
                 other => {
                     let text = other.map(|message| String::from_utf8_lossy(&message.bytes).into_owned());
@@ -83,6 +95,19 @@ fn make(file: &File) -> Result<(), SysError> {
             pin
         }
     }
+}
+
+/// Binds the directory to itself, privately, with a file in it: no copy of a mount namespace's file may reach another
+/// mount namespace, and the run root is often on a mount that is shared (unshare(1), "Persistent namespaces").
+fn private_place(directory: &Path) -> Result<OwnedFd, SysError> {
+    let tree = mount::clone_tree(directory, Depth::One)?;
+    let attributes = Attributes { propagation: Some(Propagation::Private), ..Attributes::default() };
+    mount::set_attributes(&tree, "template", Depth::One, attributes)?;
+    mount::attach(&tree, fs::open_path(directory)?, "template")?;
+    // Attaching to a shared mount has made it shared again.
+    mount::set_attributes(&tree, "template", Depth::One, attributes)?;
+    fs::open_with(directory.join(FILE), OpenOptions::new().create(true).truncate(false).write(true))?;
+    Ok(tree)
 }
 
 /// Leaves nothing in this process's mount namespace but the two file systems that a container must find visible to be

@@ -62,7 +62,7 @@ impl Store {
 
     /// Takes a name for a container, or says who has it.
     pub fn claim_name(&self, name: &str, owner: &NameOwner) -> Result<Claim, StoreError> {
-        let text = format!("{} {} {} {}", owner.id, owner.boot, owner.creator.pid, owner.creator.start);
+        let text = format!("{} {} {}", owner.id, owner.boot, owner.creator);
         match fs::symlink(&text, self.name_path(name)) {
             Ok(()) => Ok(Claim::Taken),
             Err(error) if error.errno() == Errno::EXIST => match self.name_owner(name)? {
@@ -105,10 +105,10 @@ impl Store {
 }
 
 fn parse_owner(text: &str) -> Option<NameOwner> {
-    let mut fields = text.split(' ');
+    let mut fields = text.splitn(3, ' ');
     Some(NameOwner {
         id: fields.next()?.to_owned(),
         boot: fields.next()?.to_owned(),
-        creator: Identity { pid: fields.next()?.parse().ok()?, start: fields.next()?.parse().ok()? },
+        creator: fields.next()?.parse().ok()?,
     })
 }

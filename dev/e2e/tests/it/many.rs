@@ -87,14 +87,19 @@ fn what_is_swept_among_many() {
     let sandbox = Sandbox::new();
     let ids = create_many(&sandbox);
     let containers = sandbox.root().join("containers");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let run = sandbox.run_root().join(boot.trim());
     let dead = format!("{} {} 4194303 1", "f".repeat(64), "0".repeat(36));
     for number in 0..100 {
         let id = format!("{number:0>64}");
         std::fs::create_dir_all(containers.join(&id).join("rw/upper")).unwrap();
         symlink(dead.replace(&"f".repeat(64), &id), containers.join(format!("names/orphan{number}")))
             .unwrap();
+        symlink("4194303 1", run.join("creating").join(&id)).unwrap();
     }
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    // No command has marked this one: that its record is missing is no wish that its data go.
+    let kept = "d".repeat(64);
+    std::fs::create_dir_all(containers.join(&kept).join("rw/upper/data")).unwrap();
     let own = std::process::id();
     let stat = std::fs::read_to_string(format!("/proc/{own}/stat")).unwrap();
     let start = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
@@ -104,7 +109,13 @@ fn what_is_swept_among_many() {
     sandbox.ok(&["rm", "c0"]);
     // A name that is missed has everything looked at.
     assert_eq!(sandbox.corten(&["rm", "-f", "missed"]).code, 0);
-    assert_eq!(entries(&containers), CONTAINERS - 1 + 2, "the rest, the one being created, and names/");
+    assert_eq!(
+        entries(&containers),
+        CONTAINERS - 1 + 3,
+        "the rest, the one being created, the kept, and names/"
+    );
+    assert!(containers.join(&kept).join("rw/upper/data").exists());
+    std::fs::remove_dir_all(containers.join(&kept)).unwrap();
     assert_eq!(entries(&containers.join("names")), CONTAINERS);
     assert_eq!(entries(&sandbox.root().join("trash")), 0);
     std::fs::remove_dir_all(containers.join(&creating)).unwrap();

@@ -61,6 +61,67 @@ fn everything_on_an_ext4_of_its_own() {
     assert_eq!(output, Output::new(0, SHOWN, ""));
 }
 
+/// More mounts than a container's mount namespace is copied with (`runtime/src/template.rs`).
+const MANY_MOUNTS: &str = "
+mkdir m store volatile
+mount -t tmpfs none m
+mount -t tmpfs none volatile
+i=0
+while [ $i -lt 120 ]; do mkdir m/$i; mount -t tmpfs none m/$i; i=$((i+1)); done
+";
+
+/// On a host with many mounts no container gets a copy of them, and starts as anywhere, also where the host's mounts
+/// are shared with other namespaces.
+#[test]
+fn a_host_with_many_mounts() {
+    for propagation in ["", "mount --make-rshared /\nunshare -m --propagation slave true\n"] {
+        let mut sandbox = Sandbox::empty();
+        sandbox.begin();
+        let script = format!(
+            "{propagation}{MANY_MOUNTS}
+$B import - box >/dev/null
+$B run --rm box echo first
+lines=$($B run --rm box sh -c 'wc -l < /proc/self/mountinfo')
+[ $lines -lt 60 ] && echo few
+ls volatile/*/template
+mkdir bind
+echo there > bind/file
+$B run --rm --userns host -v $PWD/bind:/x box cat /x/file
+umount -R m volatile
+"
+        );
+        let output = in_a_mount_namespace(&sandbox, &script);
+        assert_eq!(output, Output::new(0, "first\nfew\nmnt\nthere\n", ""), "{propagation:?}");
+    }
+}
+
+/// A keeper that dies before it has its order takes the waiting init with it, and the command says so at once.
+#[test]
+fn a_keeper_that_dies_early() {
+    for mounts in ["mkdir store volatile\n", MANY_MOUNTS] {
+        let mut sandbox = Sandbox::empty();
+        sandbox.begin();
+        let script = format!(
+            "{mounts}
+$B import - box >/dev/null
+mkfifo env
+$B run --rm --env-file env box true 2>/dev/null &
+run=$!
+child() {{ set -- $(cat /proc/$1/task/$1/children); echo $1; }}
+until keeper=$(child $run) && [ -n \"$keeper\" ]; do :; done
+until init=$(child $keeper) && [ -n \"$init\" ]; do :; done
+kill -9 $keeper
+echo A=b > env
+wait $run || echo failed
+until [ ! -e /proc/$init/ns/pid ] || grep -q '^State:.Z' /proc/$init/status; do :; done
+echo gone
+umount -R m volatile 2>/dev/null || true
+"
+        );
+        assert_eq!(in_a_mount_namespace(&sandbox, &script), Output::new(0, "failed\ngone\n", ""), "{mounts}");
+    }
+}
+
 /// The very first commands of a boot may come all at once.
 #[test]
 fn the_first_commands_at_once() {

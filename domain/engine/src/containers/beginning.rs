@@ -1,5 +1,5 @@
-//! A container that a command is making, or giving another name: marked in the run root for as long as it is nothing whole, so that the next
-//! command finds what a killed one has left without looking at every container there is.
+//! A container that a command is making, or giving another name: marked in the run root for as long as it is nothing
+//! whole, so that a sweep finds what a killed command has left without looking at every container there is.
 
 use std::path::PathBuf;
 
@@ -30,8 +30,7 @@ impl Beginning {
 
     fn mark(engine: &Engine, id: String) -> Result<Self, Error> {
         let mark = marks(engine).join(&id);
-        let creator = process::own_identity();
-        fs::symlink(format!("{} {}", creator.pid, creator.start), &mark)?;
+        fs::symlink(process::own_identity().to_string(), &mark)?;
         Ok(Self { id, mark })
     }
 
@@ -58,14 +57,9 @@ pub(super) fn abandoned(engine: &Engine) -> Result<Vec<(String, PathBuf)>, Error
     for id in fs::list(marks(engine))? {
         let mark = marks(engine).join(&id);
         let Some(text) = fs::absent_is_none(fs::read_link(&mark))? else { continue };
-        if !parse(&text.to_string_lossy()).is_some_and(Identity::is_alive) {
+        if !text.to_string_lossy().parse().is_ok_and(Identity::is_alive) {
             found.push((id, mark));
         }
     }
     Ok(found)
-}
-
-fn parse(text: &str) -> Option<Identity> {
-    let (pid, start) = text.split_once(' ')?;
-    Some(Identity { pid: pid.parse().ok()?, start: start.parse().ok()? })
 }

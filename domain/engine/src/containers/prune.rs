@@ -73,7 +73,7 @@ fn remove_one(engine: &Engine, record: &ContainerRecord) -> Result<Option<u64>, 
     let bytes = size::size(engine, record)?.own;
     match remove::remove(engine, record, RemoveOptions::default()) {
         Ok(()) => Ok(Some(bytes)),
-        Err(_) if !ContainerRecord::exists(engine, &record.id) => Ok(None),
+        Err(_) if !ContainerRecord::exists(engine, &record.id)? => Ok(None),
         Err(_) if !at_rest(state::read(engine, record)?.status) => Ok(None),
         Err(error) => Err(error),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_spec::ImageId;
 use corten_spec::digest::DiffId;
-use corten_sys::fs;
+use corten_sys::{SysError, fs};
 use serde::{Deserialize, Serialize};
 
 use super::spec::{ContainerSpec, MountKind, Share};
@@ -150,8 +150,16 @@ impl ContainerRecord {
     }
 
     /// Says whether there is a container with this whole id.
-    pub(crate) fn exists(engine: &Engine, id: &str) -> bool {
-        fs::exists(engine.store().container_dir(id).join(FILE)) || fs::exists(volatile_path(engine, id))
+    ///
+    /// A record that cannot be looked at is an error, not a container less.
+    pub(crate) fn exists(engine: &Engine, id: &str) -> Result<bool, Error> {
+        for path in [engine.store().container_dir(id).join(FILE), volatile_path(engine, id)] {
+            let found = rustix::fs::lstat(&path).map_err(|errno| SysError::at("stat", &path, errno));
+            if fs::absent_is_none(found)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Where the record is: with its container, or in the run root where that goes with the boot.

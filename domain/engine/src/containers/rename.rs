@@ -43,7 +43,7 @@ fn record_name(engine: &Engine, old: &ContainerRecord, name: &str) -> Result<(),
     let renamed = ContainerRecord { name: name.to_owned(), ..old.clone() };
     renamed.save(engine)?;
     renamed.sync(engine)?;
-    if ContainerRecord::exists(engine, &old.id) && fs::exists(old.directory(engine)) {
+    if ContainerRecord::exists(engine, &old.id)? && fs::exists(old.directory(engine)) {
         return Ok(());
     }
     // It went with its end while it was renamed.

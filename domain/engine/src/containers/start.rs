@@ -178,7 +178,8 @@ fn fill(
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
     let lease = match (host_ids, &joined.ids) {
-        (true, _) | (false, Some(_)) => None,
+        (true, _) => None,
+        (false, Some(range)) => Some(id_range::share(engine, &record.id, *range)?),
         // It joins a container that has the host's ids.
         (false, None) if record.spec.joins_another() => None,
         (false, None) => Some(match keeper.take_lease(record.highest_id) {
@@ -187,7 +188,7 @@ fn fill(
         }),
     };
     let ids = Ids {
-        range: lease.as_ref().map(|lease| lease.range).or(joined.ids),
+        range: lease.as_ref().map(|lease| lease.range),
         claims: lease.as_ref().map(Lease::claims).unwrap_or_default(),
     };
     let (order, cgroup) = build(engine, record, options, facts, &ids, joined)?;

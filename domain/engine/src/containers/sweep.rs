@@ -1,7 +1,6 @@
-//! Collecting what a command leaves that is killed while it creates a container: directories without a record, names
-//! and claims without a container. Never a volume, never an upper directory whose container has a record.
-
-use std::collections::HashSet;
+//! Collecting what a command leaves that is killed while it creates a container: what it has marked and not finished,
+//! names and claims without a container. Never a volume, and never an upper directory but of a marked container that
+//! has no record yet.
 
 use corten_store::containers::NameOwner;
 use corten_sys::fs;
@@ -19,67 +18,55 @@ pub fn sweep(engine: &Engine) -> Result<(), Error> {
     }
     let store = engine.store();
     for (id, mark) in abandoned {
-        let record = ContainerRecord::load(engine, &id)?;
-        if record.is_none() && state::is_over(engine, &id) {
+        let exists = ContainerRecord::exists(engine, &id)?;
+        if !exists && state::is_over(engine, &id) {
             for directory in [store.scratch_dir(engine.boot(), &id), store.container_dir(&id)] {
                 store.discard(&directory)?;
             }
         }
-        // Of a container that was being renamed, every name but its own.
-        if record.is_some() || state::is_over(engine, &id) {
-            let own = record.as_ref().map(|record| &record.name);
+        // Of a container that was being renamed, every name but its own; where that cannot be read, none.
+        let own = ContainerRecord::load(engine, &id).ok().flatten().map(|record| record.name);
+        if own.is_some() || !exists && state::is_over(engine, &id) {
             for (name, owner) in names(engine)? {
-                if owner.id == id && Some(&name) != own {
+                if owner.id == id && Some(&name) != own.as_ref() {
                     store.release_name(&name, &id)?;
                 }
             }
         }
         settle(engine, &id)?;
+        forget_unstarted(engine, &id)?;
         id_range::release_stale(engine)?;
         fs::remove_file(mark)?;
     }
     Ok(store.empty_trash()?)
 }
 
-/// As [`sweep`], but looks at everything: for the first command of a boot, whose predecessors' marks are gone, and where
-/// something is missed.
+/// As [`sweep`], but looks at every name, run directory and id range: for the first command of a boot, whose
+/// predecessors' marks are gone, and where something is missed. A directory without a record is left and warned of: that
+/// a record is missing is no wish that the data be deleted (architecture D10).
 pub fn sweep_all(engine: &Engine) -> Result<(), Error> {
     sweep(engine)?;
     let store = engine.store();
-    let mut orphans = Vec::new();
-    for (directory, ids) in [
-        (store.path("scratch").join(engine.boot()), fs::list(store.path("scratch").join(engine.boot()))?),
-        (store.path("containers"), store.container_ids()?),
-    ] {
-        for id in ids {
-            if !ContainerRecord::exists(engine, &id) && state::is_over(engine, &id) {
-                orphans.push((directory.join(&id), id));
-            }
+    for (name, owner) in names(engine)? {
+        let abandoned = !owner.creator.is_alive() && !ContainerRecord::exists(engine, &owner.id)?;
+        // With its directory there, its record is missing: that is for its owner to mend.
+        let kept = fs::exists(store.container_dir(&owner.id));
+        if abandoned && !kept && state::is_over(engine, &owner.id) {
+            store.release_name(&name, &owner.id)?;
         }
     }
-    let names = names(engine)?;
-    let creating: HashSet<&str> = names
-        .iter()
-        .filter(|(_, owner)| owner.creator.is_alive())
-        .map(|(_, owner)| owner.id.as_str())
-        .collect();
-    let mut found = false;
-    for (directory, id) in &orphans {
-        if !creating.contains(id.as_str()) {
-            found |= store.discard(directory)?;
-        }
-    }
-    for (name, owner) in &names {
-        let abandoned = !owner.creator.is_alive() && !ContainerRecord::exists(engine, &owner.id);
-        if abandoned && state::is_over(engine, &owner.id) {
-            store.release_name(name, &owner.id)?;
+    for id in store.container_ids()? {
+        if !ContainerRecord::exists(engine, &id)? {
+            log::warn!(
+                "{} has no record of its container and is left as it is",
+                store.container_dir(&id).display()
+            );
         }
     }
     for id in fs::list(engine.run().join("containers"))? {
         settle(engine, &id)?;
     }
-    id_range::release_stale(engine)?;
-    if found { Ok(store.empty_trash()?) } else { Ok(()) }
+    id_range::release_stale(engine)
 }
 
 fn names(engine: &Engine) -> Result<Vec<(String, NameOwner)>, Error> {
@@ -109,9 +96,22 @@ fn settle(engine: &Engine, id: &str) -> Result<(), Error> {
                 launch::clean_up(&start::clean_up_order(engine, &record)?);
             }
         }
-        // Its keeper died between the removal of the record and the clean-up.
-        None if state::has_run(engine, id) => launch::clean_up(&start::orphan_order(engine, id)?),
+        // Its keeper died between the removal of the record, of the kind that goes with its end, and the clean-up.
+        None if state::has_run(engine, id) => {
+            launch::clean_up(&start::orphan_order(engine, id)?);
+            engine.store().discard(&engine.store().scratch_dir(engine.boot(), id))?;
+            engine.store().empty_trash()?;
+        }
         None => {}
+    }
+    Ok(())
+}
+
+/// Removes a container of the kind that goes with its end, where its command was killed before the start.
+fn forget_unstarted(engine: &Engine, id: &str) -> Result<(), Error> {
+    let Some(record) = ContainerRecord::load(engine, id)? else { return Ok(()) };
+    if record.spec.auto_remove && state::is_over(engine, id) && state::read(engine, &record)?.exit.is_none() {
+        super::forget(engine, &record);
     }
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use corten_sys::process::{self, Cloned, Pid};
-use corten_sys::{SysError, socket, title};
+use corten_sys::{SysError, clock, socket, title};
 
 use super::{Channels, Connections, DRAINED, FINISH, INPUT_ENDED, Worker};
 use crate::journal;
@@ -35,6 +36,13 @@ impl Idle {
                 process::exit_now(i32::from(live(theirs).is_err()))
             }
         }
+    }
+
+    /// Says whether it was killed while it waited.
+    pub(crate) fn has_ended(&self) -> bool {
+        let ended =
+            |handle: &WorkerHandle| clock::wait_readable(&handle.pidfd, Some(Duration::ZERO)).unwrap_or(true);
+        self.0.as_ref().is_none_or(ended)
     }
 
     /// Sends it its order and what it serves. `client` is one that the starting command has attached already; `init`

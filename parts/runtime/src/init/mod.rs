@@ -73,7 +73,12 @@ impl Report {
 /// Init's life, from the clone to the payload. Never returns.
 pub(crate) fn main(socket: &UnixStream) -> ! {
     arena::open();
-    let failure = match run(socket) {
+    // The keeper's own descriptors came with the clone: its end of this very socket among them, without whose end
+    // nothing here would hear that it has died.
+    let failure = match process::close_all_but(&[socket.as_fd()])
+        .map_err(StartFailure::from)
+        .and_then(|()| run(socket))
+    {
         Ok(never) => match never {},
         Err(failure) => failure,
     };

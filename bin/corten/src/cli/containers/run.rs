@@ -52,10 +52,7 @@ fn start(
     let cidfile = CidFile::reserve(context, args.cidfile.as_deref())?;
     let auto_remove = spec.auto_remove;
     let terminal = spec.tty;
-    let record =
-        containers::create_as(engine, &beginning, spec).map_err(|error| CliError::from(error).code(125))?;
-    cidfile.write(engine, &record).map_err(|error| error.code(125))?;
-    let keeper = context.take_keeper()?;
+    // What can fail without a container comes before there is one.
     let (client, session) = match options {
         None => (None, None),
         Some(options) => {
@@ -63,6 +60,14 @@ fn start(
             (Some(theirs), Some(Session::new(ours, options, terminal)?))
         }
     };
+    let record =
+        containers::create_as(engine, &beginning, spec).map_err(|error| CliError::from(error).code(125))?;
+    cidfile.write(engine, &record).map_err(|error| error.code(125))?;
+    let keeper = context.take_keeper().inspect_err(|_| {
+        if auto_remove {
+            containers::forget(engine, &record);
+        }
+    })?;
     let start = StartOptions { client, sync_record: true, ..StartOptions::default() };
     let running = containers::start(engine, &record, keeper, start).map_err(|error| {
         if auto_remove {

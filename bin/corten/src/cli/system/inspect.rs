@@ -89,13 +89,30 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 
 /// One document a container, not a list: each is a file of its own.
 fn show_as_oci(context: &mut Context, engine: &Engine, args: &InspectArgs) -> Result<u8, CliError> {
-    for name in &args.words {
-        let config = containers::oci_config(engine, &containers::find(engine, name)?)?;
-        let text = serde_json::to_string_pretty(&config)
-            .map_err(|error| CliError::bare(format!("encode config.json of {name}: {error}"), 1))?;
-        context.ui.line(text);
+    let other_type = args.r#type.as_deref().is_some_and(|kind| kind != "container");
+    if args.format.is_some() || args.size || other_type {
+        return Err(CliError::bare(
+            "conflicting options: --as goes with no --format, --size or other --type",
+            1,
+        ));
     }
-    Ok(0)
+    let mut failed = false;
+    for name in &args.words {
+        match as_oci(engine, name) {
+            Ok(text) => context.ui.line(text),
+            Err(error) => {
+                failed = true;
+                error.report(&mut context.ui);
+            }
+        }
+    }
+    Ok(u8::from(failed))
+}
+
+fn as_oci(engine: &Engine, name: &str) -> Result<String, CliError> {
+    let config = containers::oci_config(engine, &containers::find(engine, name)?)?;
+    serde_json::to_string_pretty(&config)
+        .map_err(|error| CliError::bare(format!("encode config.json of {name}: {error}"), 1))
 }
 
 /// Takes an object that is not there, or whose name is none of its kind's, for "look further".

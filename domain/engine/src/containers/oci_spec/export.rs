@@ -1,20 +1,24 @@
 //! The configuration that another OCI runtime would be given for a container (runtime-spec, `config.json`).
 
 use corten_runtime::cgroups::Resources as Limits;
-use corten_runtime::cgroups::resources::DeviceKind;
+use corten_runtime::cgroups::resources::{Blkio, DeviceKind};
 use corten_runtime::plan::IdRange;
 use corten_runtime::seccomp::{self, Arch};
-use corten_spec::runtime::{Cpu, DeviceAccess, Memory, Pids, Resources, Seccomp as Filter, Spec};
+use corten_spec::runtime::{Cpu, DeviceAccess, Memory, Pids, Resources, Seccomp as Filter, Spec, User};
 
 use super::super::spec::Seccomp;
 use super::{ContainerRecord, bounding_set, devices, generate, resources};
+use crate::error::ErrorKind;
 use crate::host::HostFacts;
 use crate::id_range;
 use crate::{Engine, Error};
 
 /// Generates the configuration with its limits and its system call policy. The root file system is named `rootfs`;
 /// a container that does not run is shown with the first range of ids there is.
+///
+/// What it cannot say is refused: a configuration that is weaker than the container would be a trap.
 pub fn oci_config(engine: &Engine, record: &ContainerRecord) -> Result<Spec, Error> {
+    refuse_unsayable(record)?;
     let facts = engine.facts()?;
     let ids = match record.spec.host_ids() {
         Some(_) => None,
@@ -26,9 +30,45 @@ pub fn oci_config(engine: &Engine, record: &ContainerRecord) -> Result<Spec, Err
     for mount in &mut spec.mounts {
         mount.options.retain(|option| option != "noidmap" && !option.starts_with("X-corten."));
     }
+    spec.process.user = user(record)?;
     spec.linux.resources = Some(limits(&resources::of(record)?));
     spec.linux.seccomp = policy(record, facts)?;
     Ok(spec)
+}
+
+fn refuse_unsayable(record: &ContainerRecord) -> Result<(), Error> {
+    let resources = &record.spec.resources;
+    let cases = [
+        (record.spec.joins_another(), "it shares namespaces of another container"),
+        (resources.blkio != Blkio::default(), "it has limits of block I/O"),
+        (!resources.hugepages.is_empty(), "it has limits of huge pages"),
+        (resources.memory.oom_kill_disable == Some(true), "its OOM killer is off"),
+        (
+            resources.cpu.realtime_period.is_some() || resources.cpu.realtime_runtime.is_some(),
+            "it has limits of real-time processor time",
+        ),
+        (!record.spec.groups.is_empty(), "it has supplementary groups, which are looked up in its image"),
+    ];
+    match cases.iter().find(|(applies, _)| *applies) {
+        Some((_, reason)) => Err(unsayable(&record.name, reason)),
+        None => Ok(()),
+    }
+}
+
+fn unsayable(name: &str, reason: &str) -> Error {
+    let message = format!("container {name} cannot be written as a config.json: {reason}");
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+/// A user by number; a name is looked up in the image when the container starts.
+fn user(record: &ContainerRecord) -> Result<User, Error> {
+    let text = record.process.user.as_str();
+    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
+    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
+    match (number(uid), number(gid)) {
+        (Some(uid), Some(gid)) => Ok(User { uid, gid, ..User::default() }),
+        _ => Err(unsayable(&record.name, "its user is a name, which is looked up in its image")),
+    }
 }
 
 fn ids_of(engine: &Engine, record: &ContainerRecord) -> Result<IdRange, Error> {
