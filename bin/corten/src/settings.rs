@@ -55,6 +55,18 @@ impl Settings {
         config.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    /// A list of texts of docker's client configuration, such as `pruneFilters`.
+    pub(crate) fn client_list(&self, name: &str) -> Vec<String> {
+        let read = || {
+            let path = self.client_config.as_ref()?.join("config.json");
+            let bytes = fs::read_if_exists(path).ok()??;
+            let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+            let texts = config.get(name)?.as_array()?.iter().filter_map(|text| text.as_str());
+            Some(texts.map(str::to_owned).collect())
+        };
+        read().unwrap_or_default()
+    }
+
     /// Where the engine keeps its state.
     pub(crate) fn engine(&self) -> EngineConfig {
         EngineConfig { root: self.directory.join(&self.root), run_root: self.directory.join(&self.run_root) }

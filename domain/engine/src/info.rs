@@ -15,6 +15,7 @@ use crate::{Engine, Error};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemInfo {
     pub running: usize,
+    pub paused: usize,
     /// Created or ended.
     pub stopped: usize,
     pub images: usize,
@@ -40,10 +41,11 @@ pub struct SystemInfo {
 /// Collects it. Reads every container's state; takes no lock.
 pub fn system(engine: &Engine) -> Result<SystemInfo, Error> {
     let records = containers::list(engine)?;
-    let mut running = 0;
+    let (mut running, mut paused) = (0, 0);
     for record in &records {
         let status = containers::state::read(engine, record)?.status;
         running += usize::from(matches!(status, Status::Running | Status::Restarting));
+        paused += usize::from(status == Status::Paused);
     }
     let facts = HostFacts::read()?;
     let uname = rustix::system::uname();
@@ -57,7 +59,8 @@ pub fn system(engine: &Engine) -> Result<SystemInfo, Error> {
     let statfs = rustix::fs::statfs(&root).map_err(|errno| SysError::at("statfs", &root, errno))?;
     Ok(SystemInfo {
         running,
-        stopped: records.len() - running,
+        paused,
+        stopped: records.len() - running - paused,
         images: engine.store().image_ids()?.len(),
         supervisor_log: engine.run().join(journal::FILE),
         file_system: file_system(u64::try_from(statfs.f_type).unwrap_or(0)),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use corten_monitor::keeper;
 use corten_monitor::words::{self, Reply};
-use corten_monitor::{Failure, Hooks, Launching, Order, exits};
+use corten_monitor::{Failure, Hooks, Launching, Order, exits, state};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
 use corten_runtime::plan::{DevFilesystem, IdRange, LaunchPlan, Prelude, clone_flags};
@@ -454,9 +454,15 @@ impl Hooks for EngineHooks {
     fn release(&self, order: &Order) {
         let Some(blob) = clean_blob(order) else { return };
         let Some(remove) = &blob.remove else { return };
+        if is_kept(order) {
+            return;
+        }
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
-            results.push(store.release_name(&remove.name, &order.id).map(|()| true));
+            let renamed = fs::read_if_exists(order.run_dir.join(state::NAME)).ok().flatten();
+            let renamed = renamed.map(|name| String::from_utf8_lossy(&name).into_owned());
+            let name = renamed.as_ref().unwrap_or(&remove.name);
+            results.push(store.release_name(name, &order.id).map(|()| true));
             for error in results.into_iter().filter_map(Result::err) {
                 log::warn!("removing container {}: {error}", order.id);
             }
@@ -475,16 +481,18 @@ impl Hooks for EngineHooks {
         remove_cgroup(order);
         let Some(blob) = clean_blob(order) else { return };
         id_range::release(&blob.id_claims, &order.id);
+        let kept = is_kept(order);
         if let Err(error) = fs::remove_dir_all(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
         }
         if let Some(remove) = &blob.remove
+            && !kept
             && let Ok(store) = Store::open(&blob.root)
             && let Err(error) = store.discard(&remove.directory).and_then(|_| store.empty_trash())
         {
             log::warn!("leaving {}: {error}", remove.directory.display());
         }
-        if blob.remove.is_some() && order.id.starts_with("00") {
+        if blob.remove.is_some() && !kept && order.id.starts_with("00") {
             // One end in 256 sweeps, so that no end pays for many.
             drop_old_exits(&order.exits);
         }
@@ -534,6 +542,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 fn clean_blob(order: &Order) -> Option<CleanBlob> {
     serde_json::from_slice(&order.clean).ok()
+}
+
+/// Says whether a container that would go with its end stays, because somebody restarts it.
+fn is_kept(order: &Order) -> bool {
+    fs::exists(order.run_dir.join(state::KEEP))
 }
 
 fn cgroup_of(order: &Order) -> Option<Cgroup> {

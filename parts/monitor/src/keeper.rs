@@ -19,7 +19,7 @@ use crate::journal;
 use crate::launching::{Adopted, Hooks, Launching};
 use crate::order::Order;
 use crate::respawn::Respawn;
-use crate::restart::{is_stopping, restart_pause};
+use crate::restart::{is_stopping, policy_now, restart_pause};
 use crate::state::{self, RunState};
 use crate::words::{ABORT, EARLY, Failure, ORDER, Reply};
 use crate::worker::{Channels, Idle, WorkerHandle};
@@ -380,6 +380,7 @@ impl Keeper<'_> {
             // Whoever waits is told all the same, and nothing of the run may stay.
             log::warn!("exit of container {}: {error}", self.order.id);
         }
+        self.order.restart = policy_now(&self.order);
         let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
         if let Some(pause) = pause {
             // A new start must find no mount of the old one's upper directory (architecture D11).

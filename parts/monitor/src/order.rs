@@ -64,6 +64,27 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
+impl RestartPolicy {
+    /// As text, for [`crate::state::POLICY`].
+    pub fn render(self) -> String {
+        match self {
+            Self::No => "no".to_owned(),
+            Self::OnFailure(limit) => format!("on-failure {limit}"),
+            Self::Always => "always".to_owned(),
+            Self::UnlessStopped => "unless-stopped".to_owned(),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "no" => Some(Self::No),
+            "always" => Some(Self::Always),
+            "unless-stopped" => Some(Self::UnlessStopped),
+            _ => text.strip_prefix("on-failure ")?.parse().ok().map(Self::OnFailure),
+        }
+    }
+}
+
 impl Order {
     /// Encodes for the socket.
     pub fn encode(&self) -> Vec<u8> {

@@ -13,6 +13,12 @@ pub(crate) fn is_stopping(run_dir: &Path) -> bool {
     fs::exists(run_dir.join(state::STOPPING))
 }
 
+/// The restart policy as it is now: it can be changed while the container runs.
+pub(crate) fn policy_now(order: &Order) -> RestartPolicy {
+    let changed = fs::read_if_exists(order.run_dir.join(state::POLICY)).ok().flatten();
+    changed.and_then(|text| RestartPolicy::parse(&String::from_utf8_lossy(&text))).unwrap_or(order.restart)
+}
+
 /// How long to wait before the next start, or `None` to leave the container ended.
 ///
 /// 100 ms, doubling up to a minute; a run of more than ten seconds begins anew (docker's numbers).
@@ -59,6 +65,15 @@ mod tests {
         assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 2, 200), Some(400));
         assert_eq!(pause(RestartPolicy::OnFailure(3), 1, 3, 200), None);
         assert_eq!(pause(RestartPolicy::OnFailure(0), 1, 99, 200), Some(400));
+    }
+
+    #[test]
+    fn policies_survive_their_text() {
+        use RestartPolicy::{Always, No, OnFailure, UnlessStopped};
+        for policy in [No, Always, UnlessStopped, OnFailure(0), OnFailure(7)] {
+            assert_eq!(RestartPolicy::parse(&policy.render()), Some(policy));
+        }
+        assert_eq!(RestartPolicy::parse("nope"), None);
     }
 
     #[test]

@@ -18,6 +18,18 @@ pub const ALIVE: &str = "alive";
 /// The name of the marker that keeps the restart policy from acting: somebody asked the container to stop.
 pub const STOPPING: &str = "stopping";
 
+/// The name of the marker that keeps a container which would go with its end: its next start is on its way.
+pub const KEEP: &str = "keep";
+
+/// The name of the marker of a container that was asked to pause; whether it has is asked of its cgroup.
+pub const PAUSED: &str = "paused";
+
+/// The name of the file with the container's name, where that has changed since the start.
+pub const NAME: &str = "name";
+
+/// The name of the file with the restart policy, where that has changed since the start.
+pub const POLICY: &str = "policy";
+
 /// The name of the worker's socket.
 pub const SOCKET: &str = "attach";
 

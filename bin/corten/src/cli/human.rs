@@ -82,6 +82,11 @@ pub(crate) fn moment(moment: Timestamp) -> String {
 ///
 /// A column is as wide as its widest cell in the lines around that have it, as in Go's tabwriter.
 pub(crate) fn align(text: &str) -> String {
+    align_wide(text, LEAST)
+}
+
+/// As [`align`] with another least width.
+pub(crate) fn align_wide(text: &str, least: usize) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
     for first in 0..lines.len() {
@@ -91,7 +96,7 @@ pub(crate) fn align(text: &str) -> String {
             }
             let block = widths[first..].iter().take_while(|widths| widths.len() > column).count();
             let cells = lines[first..first + block].iter().map(|cells| cells[column].chars().count() + GAP);
-            let width = cells.max().unwrap_or(0).max(LEAST);
+            let width = cells.max().unwrap_or(0).max(least);
             widths[first..first + block].iter_mut().for_each(|widths| widths[column] = width);
         }
     }

@@ -24,13 +24,21 @@ impl Listing<'_> {
     /// Prints the rows by a format: nothing or `table` for the default table, `table TEMPLATE`, `json`, or a
     /// template for one line per row.
     pub(crate) fn print(&self, ui: &mut Ui, format: Option<&str>, rows: Vec<Row>) -> Result<(), CliError> {
+        ui.raw(self.render(format, rows)?.as_bytes());
+        Ok(())
+    }
+
+    /// As [`Listing::print`] into a text.
+    pub(crate) fn render(&self, format: Option<&str>, rows: Vec<Row>) -> Result<String, CliError> {
         let format = format.unwrap_or("table");
+        let mut lines = String::new();
         if format.starts_with("json") {
             for mut row in rows {
                 row.retain(|_, value| !value.is_object());
-                ui.line(Value::Object(row).to_string());
+                lines.push_str(&Value::Object(row).to_string());
+                lines.push('\n');
             }
-            return Ok(());
+            return Ok(lines);
         }
         let table = format.strip_prefix("table");
         let text = match table {
@@ -41,7 +49,6 @@ impl Listing<'_> {
         let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         let template = Template::parse(&text).map_err(|error| failed(&error))?;
         let missing = Missing::Refused(self.row_type);
-        let mut lines = String::new();
         if table.is_some() {
             let headers = self.headers.iter().map(|(field, header)| (*field, *header));
             let headers: Row = headers.map(|(field, header)| (field.to_owned(), header.into())).collect();
@@ -53,9 +60,7 @@ impl Listing<'_> {
             lines.push_str(&template.render(&Value::Object(row), missing).map_err(|error| failed(&error))?);
             lines.push('\n');
         }
-        let lines = if table.is_some() { human::align(&lines) } else { lines };
-        ui.raw(lines.as_bytes());
-        Ok(())
+        Ok(if table.is_some() { human::align(&lines) } else { lines })
     }
 }
 

@@ -1,5 +1,5 @@
-//! A container that a command is making: marked in the run root for as long as it is nothing whole, so that a sweep
-//! finds what a killed command has left without looking at every container there is.
+//! A container that a command is making, or giving another name: marked in the run root for as long as it is nothing
+//! whole, so that a sweep finds what a killed command has left without looking at every container there is.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,17 @@ pub struct Beginning {
 impl Beginning {
     /// Chooses an id and marks it.
     pub fn new(engine: &Engine) -> Result<Self, Error> {
-        let id = super::random_id()?;
+        Self::mark(engine, super::random_id()?)
+    }
+
+    /// Marks a container that is there and is to get another name; the caller has its lock.
+    pub(super) fn again(engine: &Engine, id: &str) -> Result<Self, Error> {
+        // What a killed command has left is made good by this one.
+        fs::remove_file(marks(engine).join(id))?;
+        Self::mark(engine, id.to_owned())
+    }
+
+    fn mark(engine: &Engine, id: String) -> Result<Self, Error> {
         let mark = marks(engine).join(&id);
         fs::symlink(process::own_identity().to_string(), &mark)?;
         Ok(Self { id, mark })

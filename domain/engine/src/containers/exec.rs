@@ -13,6 +13,7 @@ use rustix::fs::{Gid, Uid};
 
 use super::record::ContainerRecord;
 use super::spec::{NetworkMode, Share};
+use super::state::Status;
 use super::{oci_spec, seccomp_cache, start, state};
 use crate::{Engine, Error};
 
@@ -60,6 +61,10 @@ impl ExecProcess {
 pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) -> Result<ExecProcess, Error> {
     let not_running = || Error::conflict(format!("container {} is not running", record.id));
     let current = state::read(engine, record)?;
+    if current.status == Status::Paused {
+        let text = format!("Container {} is paused, unpause the container before exec", record.name);
+        return Err(Error::conflict(text));
+    }
     let run = current.run.as_ref().filter(|_| current.is_running()).ok_or_else(not_running)?;
     let init = run.init.open().ok_or_else(not_running)?;
     let facts = engine.facts()?;

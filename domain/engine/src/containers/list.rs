@@ -78,6 +78,7 @@ impl Filters {
         let invalid = || Error::invalid(format!("invalid filter '{key}={value}'"));
         let one_of =
             |words: &[&'static str]| words.iter().copied().find(|&word| word == value).ok_or_else(invalid);
+        let no_number = |_| Error::invalid(format!("strconv.Atoi: parsing \"{value}\": invalid syntax"));
         match key {
             "id" => self.ids.push(Text::new(value)),
             "name" => self.names.push(Text::new(value)),
@@ -85,24 +86,23 @@ impl Filters {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (value.to_owned(), None),
             }),
-            "exited" => self.exited.push(value.parse().map_err(|_| invalid())?),
+            "exited" => self.exited.push(value.parse().map_err(no_number)?),
             "status" => self.statuses.push(one_of(&STATUSES)?),
             "ancestor" => self.ancestors.push(value.to_owned()),
             "before" => self.before = Some(value.to_owned()),
             "since" => self.since = Some(value.to_owned()),
             "volume" => self.volumes.push(value.to_owned()),
             "network" => self.networks.push(value.to_owned()),
-            "publish" => self.publish.push(Ports::parse(value).ok_or_else(invalid)?),
-            "expose" => self.expose.push(Ports::parse(value).ok_or_else(invalid)?),
-            "health" => self.health.push(one_of(&HEALTHS)?),
+            "publish" => self.publish.push(Ports::filter(key, value)?),
+            "expose" => self.expose.push(Ports::filter(key, value)?),
+            "health" => self.health.push(one_of(&HEALTHS).map_err(|_| no_health(value))?),
             "is-task" => self.tasks.push(match value {
                 "true" | "1" => true,
                 "false" | "0" => false,
-                _ => return Err(invalid()),
+                _ => return Err(Error::invalid(format!("invalid filter 'is-task=[{value}]'"))),
             }),
-            "isolation" => {
-                return Err(Error::unsupported("filter isolation: only Windows containers have one"));
-            }
+            // Only Windows containers have one; docker takes and forgets it here as well.
+            "isolation" => {}
             _ => return Err(Error::invalid(format!("invalid filter '{key}'"))),
         }
         Ok(())
@@ -137,6 +137,10 @@ impl Filters {
     }
 }
 
+fn no_health(value: &str) -> Error {
+    Error::invalid(format!("unrecognized filter value for health: {value}"))
+}
+
 /// Says whether one of the alternatives matches, or there are none.
 fn any<T>(alternatives: &[T], matches: impl FnMut(&T) -> bool) -> bool {
     alternatives.is_empty() || alternatives.iter().any(matches)
@@ -153,6 +157,21 @@ impl Text {
 }
 
 impl Ports {
+    /// Reads the value of a filter.
+    fn filter(key: &str, text: &str) -> Result<Self, Error> {
+        Self::parse(text).ok_or_else(|| {
+            let range = text.split_once('/').map_or(text, |(range, _)| range);
+            let reason = if !range.is_empty() && range.bytes().all(|byte| byte.is_ascii_digit()) {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            Error::invalid(format!(
+                "error while looking up for {key} {text}: strconv.ParseUint: parsing \"{range}\": {reason}"
+            ))
+        })
+    }
+
     /// Reads `80`, `80/udp` or `8000-8080/tcp`.
     fn parse(text: &str) -> Option<Self> {
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
@@ -232,7 +251,7 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
 
 /// docker counts a container that waits for its restart among the running ones.
 fn runs(state: &ContainerState) -> bool {
-    matches!(state.status, Status::Running | Status::Restarting)
+    state.is_running() || state.status == Status::Restarting
 }
 
 /// An image whose layers a container's begin with.
@@ -272,11 +291,11 @@ fn image_moved(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use corten_monitor::exits::ExitRecord;
 
-    fn record() -> ContainerRecord {
+    pub(in super::super) fn record() -> ContainerRecord {
         let mount = |target: &str, source, path: &str| MountRecord {
             below: None,
             target: target.to_owned(),

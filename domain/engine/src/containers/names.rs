@@ -1,7 +1,10 @@
 //! Container names: docker's grammar, and random ones of an adjective and a metal or mineral.
 
-use super::random_number;
-use crate::Error;
+use corten_store::containers::{Claim, NameOwner};
+
+use super::record::ContainerRecord;
+use super::{lookup, random_number};
+use crate::{Engine, Error};
 
 const ADJECTIVES: [&str; 32] = [
     "amber", "brisk", "calm", "clever", "copper", "crisp", "eager", "early", "fair", "gentle", "golden",
@@ -23,10 +26,38 @@ pub(super) fn validate(name: &str) -> Result<(), Error> {
     if first && rest && name.len() >= 2 {
         return Ok(());
     }
-    Err(Error::invalid(format!(
+    Err(invalid(name))
+}
+
+/// docker's complaint about a name that is none.
+pub(super) fn invalid(name: &str) -> Error {
+    Error::invalid(format!(
         "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
         name.escape_debug()
-    )))
+    ))
+}
+
+/// docker's complaint about a name that another container has.
+pub(super) fn taken(name: &str, holder: &NameOwner) -> Error {
+    Error::conflict(format!(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{}\". You have to remove (or \
+         rename) that container to be able to reuse that name.",
+        holder.id
+    ))
+}
+
+/// Claims a name, taking it from a container that no longer exists or has another. Returns who holds it otherwise.
+pub(super) fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
+    loop {
+        let Claim::Held(holder) = engine.store().claim_name(name, owner)? else { return Ok(None) };
+        let creating = holder.boot == engine.boot() && holder.creator.is_alive();
+        // The container may have another name by now, of which a killed rename has left this one.
+        let is_named = |record: ContainerRecord| record.name == name;
+        if creating || lookup::load(engine, &holder.id).is_ok_and(is_named) {
+            return Ok(Some(holder));
+        }
+        engine.store().release_name(name, &holder.id)?;
+    }
 }
 
 /// Makes a name up; after a few collisions with a number behind it.

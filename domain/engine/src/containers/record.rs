@@ -108,6 +108,24 @@ impl ContainerRecord {
         Ok(fs::write_atomic(self.path(engine), &corten_store::record::render(self))?)
     }
 
+    /// Changes the record as it is now, under the container's lock, which the caller does not have; returns what it
+    /// has become. Nothing is written where `change` changes nothing.
+    pub(crate) fn change(
+        &self,
+        engine: &Engine,
+        change: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let _guard = super::lock(engine, self)?;
+        let current = super::load(engine, &self.id)?;
+        let mut changed = current.clone();
+        change(&mut changed)?;
+        if changed != current {
+            changed.save(engine)?;
+            changed.sync(engine)?;
+        }
+        Ok(changed)
+    }
+
     /// Makes the record and its name durable, where it is to outlive the boot.
     pub(crate) fn sync(&self, engine: &Engine) -> Result<(), Error> {
         if self.spec.auto_remove {

@@ -28,10 +28,14 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
         }
         let guard = lock(engine, record)?;
         // Whoever had the lock may have started it, and its keeper may be about to.
-        if !matches!(state::read(engine, record)?.status, Status::Running | Status::Restarting) {
+        let current = state::read(engine, record)?;
+        if !current.is_running() && current.status != Status::Restarting {
             break guard;
         }
     };
+    // It may have another name since the caller read the record.
+    let newest = ContainerRecord::load(engine, &record.id)?;
+    let record = newest.as_ref().unwrap_or(record);
     leave_no_start(engine, record)?;
     if record.spec.auto_remove {
         // Its keeper has removed it, unless it never had one.
@@ -62,6 +66,10 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
 fn end_or_refuse(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
     let current = state::read(engine, record)?;
     match current.status {
+        Status::Paused if !options.force => Err(Error::conflict(format!(
+            "cannot remove container \"{}\": container is paused and must be unpaused first",
+            record.name
+        ))),
         Status::Running | Status::Restarting if !options.force => Err(Error::conflict(format!(
             "cannot remove container \"{}\": container is {}: stop the container before removing or force remove",
             record.name,

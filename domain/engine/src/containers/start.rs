@@ -13,6 +13,7 @@ use corten_sys::{Errno, fs};
 
 use super::record::ContainerRecord;
 use super::spec::{LogDriver, Restart};
+use super::state::Status;
 use super::{oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
@@ -43,8 +44,16 @@ pub fn start(
     wait_for_earlier_keeper(engine, record)?;
     let lock = containers::lock(engine, record)?;
     let current = state::read(engine, record)?;
+    if current.status == Status::Paused {
+        return Err(Error::conflict("cannot start a paused container, try unpause instead"));
+    }
     if current.is_running() {
         return Err(Error::conflict(format!("container {} is already running", record.id)));
+    }
+    let newest = if options.sync_record { None } else { Some(as_it_is_now(engine, record, &options)?) };
+    let record = newest.as_ref().unwrap_or(record);
+    if newest.is_some() && record.spec.auto_remove {
+        make_mountable_again(&record.directory(engine).join("rw/work"))?;
     }
     let mut prepared = prepare(engine, record, &options, &mut keeper)?;
     let mut lost = false;
@@ -67,6 +76,28 @@ pub fn start(
             containers::forget(engine, record);
         }
     })
+}
+
+/// Takes away the mark by which overlayfs refuses a layer that was mounted volatile before (overlayfs.rst, "Volatile
+/// mount"): it warns of data lost with a boot, and this layer is of this boot.
+fn make_mountable_again(work: &std::path::Path) -> Result<(), Error> {
+    let mark = work.join("work/incompat");
+    if fs::exists(&mark) { Ok(fs::remove_dir_all(mark)?) } else { Ok(()) }
+}
+
+/// The record as it is now, under the lock: it may have been changed since the caller read it. A user's start ends
+/// the wish that the container stay stopped.
+fn as_it_is_now(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StartOptions,
+) -> Result<ContainerRecord, Error> {
+    let mut newest = containers::load(engine, &record.id)?;
+    if newest.stopped_by_user && !options.by_policy {
+        newest.stopped_by_user = false;
+        newest.save(engine)?;
+    }
+    Ok(newest)
 }
 
 /// Starts a container again because its policy says so: called in a fresh process by its keeper, with nobody to hear
@@ -112,16 +143,28 @@ fn prepare(
 ) -> Result<Prepared, Error> {
     let run_dir = engine.run_dir(&record.id);
     match fs::create_dir(&run_dir, 0o711) {
-        Err(error) if error.errno() == Errno::EXIST => {}
+        Err(error) if error.errno() == Errno::EXIST => forget_the_last_run(record, options, &run_dir)?,
         other => other?,
     }
+    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+}
+
+/// Removes what was said to the keeper of the run before, unless that was to stop the container and not to start it.
+fn forget_the_last_run(
+    record: &ContainerRecord,
+    options: &StartOptions,
+    run_dir: &std::path::Path,
+) -> Result<(), Error> {
     let stopping = run_dir.join(run_state::STOPPING);
     if !options.by_policy {
         fs::remove_file(stopping)?;
     } else if fs::exists(&stopping) {
         return Err(Error::conflict(format!("container {} was asked to stop", record.id)));
     }
-    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+    for marker in [run_state::KEEP, run_state::PAUSED, run_state::NAME, run_state::POLICY] {
+        fs::remove_file(run_dir.join(marker))?;
+    }
+    Ok(())
 }
 
 /// Everything a start needs, in the run directory that is there.
@@ -353,7 +396,7 @@ fn log_order(record: &ContainerRecord, directory: &std::path::Path) -> Option<Lo
     })
 }
 
-fn restart_policy(restart: Restart) -> RestartPolicy {
+pub(super) fn restart_policy(restart: Restart) -> RestartPolicy {
     match restart {
         Restart::No => RestartPolicy::No,
         Restart::OnFailure(limit) => RestartPolicy::OnFailure(limit),

@@ -8,9 +8,9 @@ use corten_monitor::state::{self, RunState};
 use corten_sys::fs;
 use rustix::fs::FlockOperation;
 
-use super::adopt;
 use super::record::ContainerRecord;
 use super::spec::Restart;
+use super::{adopt, pause};
 use crate::{Engine, Error};
 
 /// docker's words for a container's state.
@@ -18,6 +18,8 @@ use crate::{Engine, Error};
 pub enum Status {
     Created,
     Running,
+    /// Running, and frozen where it is.
+    Paused,
     Restarting,
     Exited,
 }
@@ -28,6 +30,7 @@ impl Status {
         match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Restarting => "restarting",
             Self::Exited => "exited",
         }
@@ -45,9 +48,9 @@ pub struct ContainerState {
 }
 
 impl ContainerState {
-    /// Says whether a process of the container runs.
+    /// Says whether the container has processes, paused or not.
     pub fn is_running(&self) -> bool {
-        self.status == Status::Running
+        matches!(self.status, Status::Running | Status::Paused)
     }
 }
 
@@ -69,7 +72,9 @@ pub fn read(engine: &Engine, record: &ContainerRecord) -> Result<ContainerState,
                 adopt::take_over(engine, record, &run)?;
                 continue;
             }
-            return Ok(ContainerState { status: Status::Running, run: Some(run), exit });
+            let paused = pause::is_paused(engine, record)?;
+            let status = if paused { Status::Paused } else { Status::Running };
+            return Ok(ContainerState { status, run: Some(run), exit });
         }
         let recorded = exit.is_some_and(|exit| exit.generation >= run.generation);
         if !run.keeper.is_alive() && !settled {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use corten_monitor::state::{self as run_state, RunState};
 use corten_sys::{Errno, clock, fs, process};
 
-use super::oci_spec;
 use super::record::ContainerRecord;
 use super::spec::Restart;
 use super::state::{self, Status};
+use super::{oci_spec, pause};
 use crate::error::{Error, ErrorKind};
 use crate::{Engine, launch};
 
@@ -31,14 +31,25 @@ pub struct StopOptions {
 ///
 /// Holds no lock while it waits: the marker in the run directory keeps the restart policy from acting.
 pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) -> Result<(), Error> {
+    wind_up(engine, record, options, || mark_stopping(engine, record))
+}
+
+/// Ends whatever runs and calls restarts off, and waits until that is recorded; `mark` tells the keeper that no restart
+/// is wanted, before every attempt.
+pub(super) fn wind_up(
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &StopOptions,
+    mark: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     loop {
         let current = state::read(engine, record)?;
         let Some(run) = current.run else { return Ok(()) };
-        mark_stopping(engine, record)?;
+        mark()?;
         let after = if current.status == Status::Restarting {
             cancel_restart(engine, record, &run)?
         } else {
-            end_in_time(record, &run, options)?;
+            end_in_time(engine, record, &run, options)?;
             wait_for_end(engine, record)?
         };
         if after == After::Ended {
@@ -48,13 +59,20 @@ pub fn stop(engine: &Engine, record: &ContainerRecord, options: &StopOptions) ->
 }
 
 /// Asks a run to end, and makes it when its time is over.
-fn end_in_time(record: &ContainerRecord, run: &RunState, options: &StopOptions) -> Result<(), Error> {
+fn end_in_time(
+    engine: &Engine,
+    record: &ContainerRecord,
+    run: &RunState,
+    options: &StopOptions,
+) -> Result<(), Error> {
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
     let Some(init) = run.init.open() else { return Ok(()) };
     process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
+    pause::thaw(engine, record)?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !clock::wait_readable(&init, patience)? {
         process::send_signal(&init, KILL)?;
+        pause::thaw(engine, record)?;
         clock::wait_readable(&init, None)?;
     }
     Ok(())
@@ -80,18 +98,20 @@ fn wait_for_end(engine: &Engine, record: &ContainerRecord) -> Result<After, Erro
 
 /// Sends a signal to a running container's first process.
 ///
-/// SIGKILL and the container's own stop signal count as the user's wish that it end: no restart follows.
+/// SIGKILL and the container's own stop signal count as the user's wish that it end: no restart follows, and a paused
+/// container goes on to hear them. Any other signal waits for the end of the pause.
 pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<(), Error> {
     let current = state::read(engine, record)?;
     let init = current.run.as_ref().filter(|_| current.is_running()).and_then(|run| run.init.open());
     let Some(init) = init else {
         return Err(Error::conflict(format!("container {} is not running", record.id)));
     };
-    if signal == KILL || signal == record.stop_signal {
+    let ends = signal == KILL || signal == record.stop_signal;
+    if ends {
         mark_stopping(engine, record)?;
     }
     process::send_signal(&init, signal)?;
-    Ok(())
+    if ends { pause::thaw(engine, record) } else { Ok(()) }
 }
 
 /// Kills a container, whatever its state, and waits until everything it had is given back.
@@ -105,6 +125,7 @@ pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error
         } else {
             if let Some(init) = run.init.open() {
                 process::send_signal(&init, KILL)?;
+                pause::thaw(engine, record)?;
                 clock::wait_readable(&init, None)?;
             }
             // Until everything is given back; the keeper itself may go on serving a slow client.
@@ -155,13 +176,16 @@ fn wait_for_keeper(run: &RunState) -> Result<(), Error> {
 fn mark_stopping(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     tell_keeper(engine, record)?;
     if record.spec.restart != Restart::No && !record.stopped_by_user {
-        ContainerRecord { stopped_by_user: true, ..record.clone() }.save(engine)?;
+        record.change(engine, |record| {
+            record.stopped_by_user = true;
+            Ok(())
+        })?;
     }
     Ok(())
 }
 
 /// Tells the keeper that no restart is wanted. A run directory that is gone belongs to a container that has ended.
-fn tell_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+pub(super) fn tell_keeper(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     let run_dir = engine.run_dir(&record.id);
     let marker = run_dir.join(run_state::STOPPING);
     match fs::absent_is_none(fs::write_atomic(&marker, b"")) {

@@ -18,12 +18,19 @@ pub fn sweep(engine: &Engine) -> Result<(), Error> {
     }
     let store = engine.store();
     for (id, mark) in abandoned {
-        if !ContainerRecord::exists(engine, &id)? && state::is_over(engine, &id) {
+        let exists = ContainerRecord::exists(engine, &id)?;
+        if !exists && state::is_over(engine, &id) {
             for directory in [store.scratch_dir(engine.boot(), &id), store.container_dir(&id)] {
                 store.discard(&directory)?;
             }
-            for (name, _) in names(engine)?.into_iter().filter(|(_, owner)| owner.id == id) {
-                store.release_name(&name, &id)?;
+        }
+        // Of a container that was being renamed, every name but its own; where that cannot be read, none.
+        let own = ContainerRecord::load(engine, &id).ok().flatten().map(|record| record.name);
+        if own.is_some() || !exists && state::is_over(engine, &id) {
+            for (name, owner) in names(engine)? {
+                if owner.id == id && Some(&name) != own.as_ref() {
+                    store.release_name(&name, &id)?;
+                }
             }
         }
         settle(engine, &id)?;

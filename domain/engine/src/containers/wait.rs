@@ -7,13 +7,14 @@ use corten_sys::process::{self, Identity};
 
 use super::lookup;
 use super::record::ContainerRecord;
-use super::state::{self, Status};
+use super::state;
 use crate::{Engine, Error};
 
 /// Blocks until the container does not run and returns its last exit code; one that never ran has 0.
 pub fn wait(engine: &Engine, record: &ContainerRecord) -> Result<i32, Error> {
     let before = state::read(engine, record)?;
-    if let Some(run) = before.run.filter(|_| before.status == Status::Running) {
+    let running = before.is_running();
+    if let Some(run) = before.run.filter(|_| running) {
         if let Some(pidfd) = run.init.open() {
             clock::wait_readable(&pidfd, None)?;
         }

@@ -10,6 +10,7 @@ mod processes;
 pub mod resources;
 mod setup;
 mod tree;
+pub mod usage;
 pub mod v1;
 pub mod v2;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{CgroupError, Setting};
 pub use layout::{Controller, Hierarchy, Layout};
 pub use resources::Resources;
+pub use setup::Former;
 
 /// The parent of containers' cgroups unless `--cgroup-parent` names another.
 pub const DEFAULT_PARENT: &str = "corten";
@@ -142,7 +144,10 @@ impl Cgroup {
     }
 
     /// Changes the given limits and leaves the others; a hierarchy that becomes necessary is entered by all.
-    pub fn update(&self, resources: &Resources) -> Result<(), CgroupError> {
+    ///
+    /// All of them or none: what was there before is put back after an error, and returned otherwise. Device rules
+    /// alone are not.
+    pub fn update(&self, resources: &Resources) -> Result<Former, CgroupError> {
         match &self.layout {
             Layout::V1(hierarchies) => {
                 let joined = setup::update_v1(hierarchies, &self.path, resources)?;

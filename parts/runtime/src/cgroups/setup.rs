@@ -38,6 +38,40 @@ impl Drop for Undo {
     }
 }
 
+/// What the files of a cgroup said before they were written, in the order of the writing.
+#[derive(Debug)]
+pub struct Former(Vec<(PathBuf, Vec<u8>)>);
+
+impl Former {
+    /// Reads what the settings are going to change; what has several lines, or cannot be read, is left out.
+    fn read(settings: &[Setting], directory: impl Fn(&Setting) -> Option<PathBuf>) -> Self {
+        let one = |setting: &Setting| {
+            let path = directory(setting)?.join(&setting.file);
+            let bytes = fs::read(&path).ok()?;
+            let line = bytes.trim_ascii();
+            // io.bfq.weight shows a word that it does not take.
+            let line = if setting.file.contains("bfq") {
+                line.strip_prefix(b"default ").unwrap_or(line)
+            } else {
+                line
+            };
+            (!line.contains(&b'\n')).then(|| (path, line.to_vec()))
+        };
+        Self(settings.iter().filter_map(one).collect())
+    }
+
+    /// Writes it back, the last first, so that every step is as allowed as it was the other way round.
+    pub fn restore(self) {
+        for (path, value) in self.0.into_iter().rev() {
+            // An empty write is none to the kernel; a line break empties a cpuset.
+            let value = if value.is_empty() { b"\n".to_vec() } else { value };
+            if let Err(error) = fs::write_kernel_file(&path, &value) {
+                log::warn!("restoring a limit: {error}");
+            }
+        }
+    }
+}
+
 /// Makes a new cgroup directory and, where missing, its parents. A leftover without processes is replaced.
 fn make_new(mount: &Path, path: &str) -> Result<PathBuf, SysError> {
     let directory = mount.join(path);
@@ -141,7 +175,7 @@ pub(super) fn apply_v1(
     hierarchies: &[Hierarchy],
     path: &str,
     resources: &Resources,
-) -> Result<(), CgroupError> {
+) -> Result<Former, CgroupError> {
     let mut facts = FRESH;
     if resources.memory.limit.is_some()
         && resources.memory.swap.is_some()
@@ -151,7 +185,16 @@ pub(super) fn apply_v1(
         facts.memory_limit = text.trim().parse().unwrap_or(u64::MAX);
     }
     facts.bfq = !has_legacy_weight(hierarchies, path, resources);
-    write_v1(hierarchies, path, &v1::settings(resources, facts)?)
+    let settings = v1::settings(resources, facts)?;
+    let directory = |setting: &Setting| Some(hierarchy_of(hierarchies, setting.controller)?.mount.join(path));
+    let former = Former::read(&settings, directory);
+    match write_v1(hierarchies, path, &settings) {
+        Ok(()) => Ok(former),
+        Err(error) => {
+            former.restore();
+            Err(error)
+        }
+    }
 }
 
 fn has_legacy_weight(hierarchies: &[Hierarchy], path: &str, resources: &Resources) -> bool {
@@ -202,11 +245,19 @@ pub(super) fn create_v2(mount: &Path, path: &str, resources: &Resources) -> Resu
     Ok(())
 }
 
-pub(super) fn update_v2(mount: &Path, path: &str, resources: &Resources) -> Result<(), CgroupError> {
+pub(super) fn update_v2(mount: &Path, path: &str, resources: &Resources) -> Result<Former, CgroupError> {
     let settings = v2::settings(resources, v2::Facts { bfq: false })?;
     let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
     enable(mount, parent, &v2::needed(&settings))?;
-    apply_v2(&mount.join(path), resources, settings)
+    let directory = mount.join(path);
+    let former = Former::read(&settings, |_| Some(directory.clone()));
+    match apply_v2(&directory, resources, settings) {
+        Ok(()) => Ok(former),
+        Err(error) => {
+            former.restore();
+            Err(error)
+        }
+    }
 }
 
 fn apply_v2(directory: &Path, resources: &Resources, settings: Vec<Setting>) -> Result<(), CgroupError> {

@@ -162,6 +162,16 @@ fn v1_update_and_late_hierarchies() {
     assert_eq!(read(&directory, "cpuset.cpus"), "0");
     let inside = read(&directory, "cgroup.procs");
     assert!(inside.lines().any(|pid| pid == child.id().to_string()), "{inside}");
+    // What fails halfway leaves what was there, and so does a restore.
+    let cpu = Cpu { shares: Some(77), cpus: Some("0-7999".to_owned()), ..Cpu::default() };
+    cgroup.update(&Resources { cpu, ..both(200 << 20, 200 << 20) }).unwrap_err();
+    let former = cgroup.update(&both(100 << 20, 100 << 20)).unwrap();
+    assert_eq!(read(&memory, "memory.limit_in_bytes"), (100 << 20).to_string());
+    former.restore();
+    assert_eq!(read(&memory, "memory.limit_in_bytes"), (16 << 20).to_string());
+    assert_eq!(read(&memory, "memory.memsw.limit_in_bytes"), (16 << 20).to_string());
+    let cpu = v1_directory(&layout, Controller::Cpu, &cgroup).unwrap();
+    assert_eq!(read(&cpu, "cpu.shares"), "1024");
     end(&cgroup, child);
 }
 
@@ -260,6 +270,12 @@ fn v2_limits_are_written() {
     cgroup.update(&update).unwrap();
     assert_eq!(read(&directory, "pids.max"), "max");
     assert_eq!(read(&directory, "memory.max"), "67108864");
+    let cpu = Cpu { shares: Some(77), cpus: Some("nonsense".to_owned()), ..Cpu::default() };
+    cgroup.update(&Resources { cpu, pids: Some(5), ..Resources::default() }).unwrap_err();
+    assert_eq!(
+        (read(&directory, "cpu.weight"), read(&directory, "pids.max")),
+        ("59".to_owned(), "max".to_owned())
+    );
     end(&cgroup, start_in(&cgroup, "exec sleep 100"));
 }
 

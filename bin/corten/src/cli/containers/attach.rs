@@ -4,13 +4,14 @@ use std::ffi::OsString;
 
 use clap::Args;
 use corten_engine::ErrorKind;
-use corten_engine::containers;
+use corten_engine::containers::{self, Status};
 
 use super::session::{Session, SessionOptions};
 use crate::cli::flags::{self, AttachFlags};
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten attach [OPTIONS] CONTAINER")]
 struct AttachArgs {
     /// Do not attach STDIN
     #[arg(long)]
@@ -31,6 +32,9 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let Some(run) = current.run.as_ref().filter(|_| current.is_running()) else {
         return Err(CliError::bare("You cannot attach to a stopped container, start it first", 1));
     };
+    if current.status == Status::Paused {
+        return Err(CliError::bare("You cannot attach to a paused container, unpause it first", 1));
+    }
     let mut options = SessionOptions::new(&args.flags, &[], &record.spec)?;
     options.stdin &= !args.no_stdin;
     let socket = containers::connect(&engine, &record).map_err(|error| match error.kind() {

@@ -23,6 +23,7 @@ use crate::settings;
 const SIGWINCH: i32 = 28;
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten exec [OPTIONS] CONTAINER COMMAND [ARG...]")]
 struct ExecArgs {
     /// Detached mode: run command in the background
     #[arg(short, long)]

@@ -11,6 +11,7 @@ use crate::cli::flags;
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten kill [OPTIONS] CONTAINER [CONTAINER...]")]
 struct KillArgs {
     /// Signal to send to the container
     #[arg(short, long, value_name = "string", default_value = "KILL")]

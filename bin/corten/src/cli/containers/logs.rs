@@ -12,6 +12,7 @@ use crate::cli::{CliError, Context, flags, moment};
 use crate::ui::{Output, Ui};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten logs [OPTIONS] CONTAINER")]
 struct LogsArgs {
     /// Show extra details provided to logs
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]

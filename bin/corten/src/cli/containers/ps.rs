@@ -16,6 +16,7 @@ use crate::cli::listing::{self, Listing, Row};
 use crate::cli::{CliError, Context, flags, human};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten ps [OPTIONS]")]
 struct PsArgs {
     /// Show all containers (default shows just running)
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
@@ -45,7 +46,7 @@ struct PsArgs {
     words: Vec<String>,
 }
 
-const HEADERS: [(&str, &str); 15] = [
+const HEADERS: [(&str, &str); 16] = [
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -54,6 +55,7 @@ const HEADERS: [(&str, &str); 15] = [
     ("Ports", "PORTS"),
     ("State", "STATE"),
     ("Status", "STATUS"),
+    ("HealthStatus", "HEALTH STATUS"),
     ("Size", "SIZE"),
     ("Names", "NAMES"),
     ("Labels", "LABELS"),
@@ -145,6 +147,8 @@ fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
         ("Ports", String::new()),
         ("State", state.status.name().to_owned()),
         ("Status", status(state, now)),
+        // No container has a health check yet.
+        ("HealthStatus", String::new()),
         ("Size", size(container)),
         ("Names", record.name.clone()),
         ("Labels", labels.join(",")),
@@ -195,9 +199,10 @@ fn status(state: &ContainerState, now: Timestamp) -> String {
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     match state.status {
         Status::Created => "Created".to_owned(),
-        Status::Running => {
+        Status::Running | Status::Paused => {
             let started = state.run.as_ref().map_or(now, |run| moment(run.started));
-            format!("Up {}", human::duration(now.as_second() - started.as_second()))
+            let paused = if state.status == Status::Paused { " (Paused)" } else { "" };
+            format!("Up {}{paused}", human::duration(now.as_second() - started.as_second()))
         }
         Status::Restarting => format!("Restarting ({code}) {}", human::since(finished, now)),
         Status::Exited => format!("Exited ({code}) {}", human::since(finished, now)),
@@ -300,6 +305,7 @@ mod tests {
         let cases = [
             (state(Status::Created, None), "Created"),
             (state(Status::Running, Some(1)), "Up 5 seconds"),
+            (state(Status::Paused, Some(1)), "Up 5 seconds (Paused)"),
             (state(Status::Exited, Some(137)), "Exited (137) 3 minutes ago"),
             (state(Status::Exited, None), "Exited (255) 3 minutes ago"),
             (state(Status::Restarting, Some(1)), "Restarting (1) 3 minutes ago"),

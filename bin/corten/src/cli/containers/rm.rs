@@ -11,6 +11,7 @@ use crate::cli::flags;
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten rm [OPTIONS] CONTAINER [CONTAINER...]")]
 struct RmArgs {
     /// Force the removal of a running container (uses SIGKILL)
     #[arg(short, long)]

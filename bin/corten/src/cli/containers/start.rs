@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use corten_engine::ErrorKind;
-use corten_engine::containers::{self, StartOptions};
+use corten_engine::containers::{self, StartOptions, Status};
 use corten_sys::socket;
 
 use super::session::{Session, SessionOptions};
@@ -13,6 +13,7 @@ use crate::cli::flags::{self, AttachFlags};
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten start [OPTIONS] CONTAINER [CONTAINER...]")]
 struct StartArgs {
     /// Attach STDOUT/STDERR and forward signals
     #[arg(short, long)]
@@ -35,7 +36,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         return attached(context, &args);
     }
     targets::each(context, &args.names, |context, engine, record| {
-        if containers::state::read(engine, record)?.is_running() {
+        if containers::state::read(engine, record)?.status == Status::Running {
             return Ok(None);
         }
         let keeper = context.take_keeper()?;
@@ -43,7 +44,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
             // Somebody else was faster.
             Err(error)
                 if error.kind() == ErrorKind::Conflict
-                    && containers::state::read(engine, record)?.is_running() => {}
+                    && containers::state::read(engine, record)?.status == Status::Running => {}
             started => drop(started.map_err(|error| CliError::from(error).code(1))?),
         }
         Ok(None)

@@ -10,6 +10,7 @@ use crate::cli::flags;
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten stop [OPTIONS] CONTAINER [CONTAINER...]")]
 struct StopArgs {
     /// Signal to send to the container
     #[arg(short, long, value_name = "string")]

@@ -6,10 +6,11 @@ use clap::Args;
 use corten_engine::containers;
 
 use super::targets;
-use crate::cli::flags;
+use crate::cli::flags::{self, Arity};
 use crate::cli::{CliError, Context};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "corten wait CONTAINER [CONTAINER...]")]
 struct WaitArgs {
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
@@ -19,7 +20,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let about = "Block until one or more containers stop, then print their exit codes";
     let args: WaitArgs =
         flags::parse("corten wait", about, arguments).map_err(|error| error.code_unless_help(1))?;
-    targets::require(&args.names, "corten wait")?;
+    flags::check_count("corten wait", "CONTAINER [CONTAINER...]", Arity::AtLeast(1), &args.names)?;
     targets::each_name(context, &args.names, |_, engine, name| {
         Ok(Some(containers::wait_for(engine, name)?.to_string()))
     })

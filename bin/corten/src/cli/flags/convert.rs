@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use corten_engine::containers::ContainerSpec;
 use corten_engine::containers::spec::{DeviceSpec, LogDriver, LogSpec, MountKind, MountSpec, Restart, Share};
+use corten_engine::containers::{ContainerSpec, UpdateOptions};
 use corten_engine::{Engine, containers};
 use corten_runtime::cgroups::Resources;
 use corten_runtime::cgroups::resources::{Access, Blkio, Cpu, DeviceKind, DeviceRule, DeviceValue, Memory};
@@ -37,6 +37,11 @@ pub(crate) fn to_spec(
 
 /// How docker's client begins to complain of a flag's value, without a prefix.
 const ARGUMENT: &str = "invalid argument \"";
+
+/// Says whether a complaint is of a flag's value.
+pub(super) fn is_argument(reason: &str) -> bool {
+    reason.starts_with(ARGUMENT)
+}
 
 /// Says which flag's value was wrong.
 fn argument<T>(flag: &str, text: &str, read: Result<T, String>) -> Result<T, String> {
@@ -318,15 +323,37 @@ fn user_mounts(directory: &Path, flags: &ContainerFlags) -> Result<Vec<MountSpec
 }
 
 fn resources(flags: &ContainerFlags) -> Result<Resources, String> {
+    let mut resources = limits(flags)?;
+    let memory = &mut resources.memory;
+    if memory.swap.is_none() {
+        // docker's default: as much swap again as memory.
+        memory.swap = memory.limit.filter(|&bytes| bytes > 0).and_then(|bytes| bytes.checked_mul(2));
+    }
+    Ok(resources)
+}
+
+/// What update changes: as docker reads it, zero and nothing change nothing.
+pub(super) fn to_changes(flags: &ContainerFlags) -> Result<UpdateOptions, String> {
+    let mut resources = limits(flags)?;
+    let given = |text: &String| !text.is_empty();
+    resources.memory.reservation = resources.memory.reservation.filter(|&bytes| bytes != 0);
+    let cpu = &mut resources.cpu;
+    cpu.quota = cpu.quota.filter(|&quota| quota != 0);
+    cpu.period = cpu.period.filter(|&period| period != 0);
+    cpu.realtime_period = cpu.realtime_period.filter(|&period| period != 0);
+    cpu.realtime_runtime = cpu.realtime_runtime.filter(|&runtime| runtime != 0);
+    cpu.cpus = cpu.cpus.take().filter(given);
+    cpu.mems = cpu.mems.take().filter(given);
+    let restart = flags.restart.as_deref().filter(|text| !text.is_empty()).map(restart).transpose()?;
+    Ok(UpdateOptions { resources, restart })
+}
+
+fn limits(flags: &ContainerFlags) -> Result<Resources, String> {
     let limit = |flag: &str, text: &Option<String>| {
         text.as_deref().map(|text| argument(flag, text, values::parse_limit(text))).transpose()
     };
     let memory = limit("-m, --memory", &flags.memory)?.filter(|&bytes| bytes != 0);
-    let mut swap = limit("--memory-swap", &flags.memory_swap)?.filter(|&bytes| bytes != 0);
-    if swap.is_none() {
-        // docker's default: as much swap again as memory.
-        swap = memory.filter(|&bytes| bytes > 0).and_then(|bytes| bytes.checked_mul(2));
-    }
+    let swap = limit("--memory-swap", &flags.memory_swap)?.filter(|&bytes| bytes != 0);
     let reservation = limit("--memory-reservation", &flags.memory_reservation)?;
     let nano_cpus = flags.cpus.as_deref().map(values::parse_cpus).transpose()?.filter(|&cpus| cpus > 0);
     Ok(Resources {

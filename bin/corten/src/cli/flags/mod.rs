@@ -5,6 +5,7 @@ mod convert;
 mod mounts;
 mod security;
 pub(crate) mod table;
+pub(crate) mod update;
 mod values;
 
 use std::ffi::OsString;
@@ -22,15 +23,16 @@ pub(crate) fn parse<A: clap::Args + FromArgMatches>(
     about: &'static str,
     arguments: Vec<OsString>,
 ) -> Result<A, CliError> {
-    let command = A::augment_args(Command::new(name).about(about).bin_name(name))
+    let mut command = A::augment_args(Command::new(name).about(about).bin_name(name))
         .no_binary_name(true)
         .disable_version_flag(true)
         // docker's -h is the host name.
         .disable_help_flag(true)
         .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print usage"))
         .args_override_self(true);
-    let matches = command.try_get_matches_from(arguments).map_err(|error| usage(name, &error))?;
-    from_matches(&matches).map_err(|error| usage(name, &error))
+    let matches =
+        command.try_get_matches_from_mut(arguments).map_err(|error| usage(name, &mut command, &error))?;
+    from_matches(&matches).map_err(|error| usage(name, &mut command, &error))
 }
 
 /// How many arguments a command takes.
@@ -73,8 +75,9 @@ fn from_matches<A: FromArgMatches>(matches: &ArgMatches) -> Result<A, clap::Erro
 }
 
 /// clap's report in docker's shape: the reason, then where help is.
-fn usage(name: &str, error: &clap::Error) -> CliError {
+fn usage(name: &str, command: &mut Command, error: &clap::Error) -> CliError {
     use clap::error::{ContextKind, ErrorKind};
+    let context = |kind: ContextKind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let text = match error.kind() {
         ErrorKind::DisplayHelp => {
             let mut ui = crate::ui::Ui::new();
@@ -82,11 +85,24 @@ fn usage(name: &str, error: &clap::Error) -> CliError {
             return CliError::silent(0);
         }
         ErrorKind::UnknownArgument => {
-            let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+            let flag = context(ContextKind::InvalidArg);
             match flag.strip_prefix("--") {
                 Some(_) => format!("unknown flag: {flag}"),
                 None => format!("unknown shorthand flag: '{}' in {flag}", flag.trim_start_matches('-')),
             }
+        }
+        // Numbers and switches are all that clap reads here.
+        kind @ (ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+            let value = context(ContextKind::InvalidValue);
+            let parser = if kind == ErrorKind::InvalidValue { "ParseBool" } else { "ParseInt" };
+            let digits = value.strip_prefix('-').unwrap_or(&value);
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let reason =
+                if is_number && parser == "ParseInt" { "value out of range" } else { "invalid syntax" };
+            let flag = flag_name(command, &context(ContextKind::InvalidArg));
+            format!(
+                "invalid argument \"{value}\" for \"{flag}\" flag: strconv.{parser}: parsing \"{value}\": {reason}"
+            )
         }
         _ => {
             let text = error.to_string();
@@ -94,5 +110,59 @@ fn usage(name: &str, error: &clap::Error) -> CliError {
             first.strip_prefix("error: ").unwrap_or(first).to_owned()
         }
     };
-    CliError::usage(format!("{text}\n\nUsage:  {name} [OPTIONS]\n\nRun '{name} --help' for more information"))
+    let synopsis = command.render_usage().to_string();
+    let synopsis = synopsis.strip_prefix("Usage: ").unwrap_or(&synopsis);
+    CliError::usage(format!("{text}\n\nUsage:  {synopsis}\n\nRun '{name} --help' for more information"))
+}
+
+/// `-t, --timeout`, as docker names a flag that clap calls `--timeout <int>`.
+fn flag_name(command: &Command, shown: &str) -> String {
+    let long = shown.split([' ', '=', '[']).next().unwrap_or_default();
+    let flag = command.get_arguments().find(|arg| arg.get_long() == long.strip_prefix("--"));
+    match flag.and_then(Arg::get_short) {
+        Some(short) => format!("-{short}, {long}"),
+        None => long.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, clap::Args)]
+    #[command(override_usage = "corten x [OPTIONS] NAME")]
+    struct Flags {
+        #[arg(short, long, value_name = "int", allow_hyphen_values = true)]
+        timeout: Option<i64>,
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+        all: Option<bool>,
+    }
+
+    #[test]
+    fn complaints_are_docker_s() {
+        let end = "\n\nUsage:  corten x [OPTIONS] NAME\n\nRun 'corten x --help' for more information";
+        let cases = [
+            (
+                "-t x",
+                "invalid argument \"x\" for \"-t, --timeout\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+            ),
+            (
+                "--timeout 99999999999999999999",
+                "invalid argument \"99999999999999999999\" for \"-t, --timeout\" flag: strconv.ParseInt: parsing \
+                 \"99999999999999999999\": value out of range",
+            ),
+            (
+                "--all=x",
+                "invalid argument \"x\" for \"--all\" flag: strconv.ParseBool: parsing \"x\": invalid syntax",
+            ),
+            ("--nope", "unknown flag: --nope"),
+            ("-y", "unknown shorthand flag: 'y' in -y"),
+        ];
+        for (line, expected) in cases {
+            let words = line.split(' ').map(OsString::from).collect();
+            let error = parse::<Flags>("corten x", "about", words).map(|flags| (flags.timeout, flags.all));
+            let expected = format!("{:?}", CliError::usage(format!("{expected}{end}")));
+            assert_eq!(format!("{:?}", error.unwrap_err()), expected, "{line}");
+        }
+    }
 }

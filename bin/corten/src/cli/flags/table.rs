@@ -11,6 +11,7 @@ use crate::ui::Ui;
 type Set<T> = fn(&mut T, &str) -> Result<(), String>;
 
 /// One flag of a command whose flags end up in a `T`.
+#[derive(Debug)]
 pub(crate) struct Flag<T> {
     long: &'static str,
     short: Option<char>,
@@ -21,7 +22,20 @@ pub(crate) struct Flag<T> {
     set: Set<T>,
 }
 
+// By hand: a derive would ask the same of `T`, of which there is none in here.
+impl<T> Clone for Flag<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Flag<T> {}
+
 impl<T> Flag<T> {
+    pub(super) fn long(&self) -> &'static str {
+        self.long
+    }
+
     pub(super) const fn switch(
         long: &'static str,
         short: Option<char>,
@@ -70,6 +84,31 @@ pub(crate) fn parse<T: Default>(
     tables: &[&[Flag<T>]],
     arguments: Vec<OsString>,
 ) -> Result<(T, Vec<String>), CliError> {
+    read(usage, tables, arguments, Words::Last)
+}
+
+/// As [`parse`] for a command whose flags may stand behind its arguments as well, up to a `--`.
+pub(crate) fn parse_mixed<T: Default>(
+    usage: &Usage,
+    tables: &[&[Flag<T>]],
+    arguments: Vec<OsString>,
+) -> Result<(T, Vec<String>), CliError> {
+    read(usage, tables, arguments, Words::Between)
+}
+
+/// Where arguments that are no flags may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Last,
+    Between,
+}
+
+fn read<T: Default>(
+    usage: &Usage,
+    tables: &[&[Flag<T>]],
+    arguments: Vec<OsString>,
+    where_words: Words,
+) -> Result<(T, Vec<String>), CliError> {
     let mut flags = T::default();
     let mut words = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     let mut rest = Vec::new();
@@ -78,19 +117,20 @@ pub(crate) fn parse<T: Default>(
             Ui::new().raw(help(usage, tables).as_bytes());
             return Err(CliError::silent(0));
         }
-        let taken = match word.strip_prefix("--") {
+        let taken = match word.as_str().strip_prefix("--") {
             Some("") => None,
             Some(long) => Some(take_long(&mut flags, tables, long, &mut words)),
             None if word.len() > 1 && word.starts_with('-') => {
                 Some(take_short(&mut flags, tables, &word, &mut words))
             }
             None => {
-                rest.push(word);
+                rest.push(word.clone());
                 None
             }
         };
         match taken {
             Some(taken) => taken.map_err(|reason| complain(usage, &reason))?,
+            None if where_words == Words::Between && word != "--" => {}
             None => break,
         }
     }

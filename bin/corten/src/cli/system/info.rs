@@ -44,9 +44,9 @@ fn text(info: &SystemInfo) -> String {
         format!(" Version:    {VERSION}"),
         String::new(),
         "Server:".to_owned(),
-        format!(" Containers: {}", info.running + info.stopped),
+        format!(" Containers: {}", info.running + info.paused + info.stopped),
         format!("  Running: {}", info.running),
-        "  Paused: 0".to_owned(),
+        format!("  Paused: {}", info.paused),
         format!("  Stopped: {}", info.stopped),
         format!(" Images: {}", info.images),
         format!(" Server Version: {VERSION}"),
@@ -90,9 +90,9 @@ fn security_options(info: &SystemInfo) -> Vec<&'static str> {
 /// The members of docker's document that mean something here.
 fn document(info: &SystemInfo) -> Value {
     json!({
-        "Containers": info.running + info.stopped,
+        "Containers": info.running + info.paused + info.stopped,
         "ContainersRunning": info.running,
-        "ContainersPaused": 0,
+        "ContainersPaused": info.paused,
         "ContainersStopped": info.stopped,
         "Images": info.images,
         "Driver": "overlay2",

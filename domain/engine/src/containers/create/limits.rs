@@ -13,14 +13,8 @@ const SMALLEST_MEMORY: i64 = 6 << 20;
 
 /// Refuses limits that cannot be kept.
 pub(super) fn check(spec: &ContainerSpec) -> Result<(), Error> {
-    let Resources { memory: bytes, cpu, blkio, .. } = &spec.resources;
-    memory(bytes)?;
-    processors(cpu)?;
-    set("cpus", cpu.cpus.as_deref(), "/sys/devices/system/cpu/online", "CPUs")?;
-    set("mems", cpu.mems.as_deref(), "/sys/devices/system/node/online", "memory nodes")?;
-    if blkio.weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
-        return Err(Error::invalid("Range of blkio weight is from 10 to 1000"));
-    }
+    swap(&spec.resources.memory)?;
+    check_changes(&spec.resources)?;
     match spec.oom_score_adj {
         Some(score) if !(-1000..=1000).contains(&score) => {
             Err(Error::invalid(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]")))
@@ -29,16 +23,42 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Error> {
     }
 }
 
+/// Refuses changes that cannot be kept, whatever the limits are that they change.
+pub(in super::super) fn check_changes(resources: &Resources) -> Result<(), Error> {
+    let Resources { memory: bytes, cpu, blkio, .. } = resources;
+    memory(bytes)?;
+    processors(cpu)?;
+    set("cpus", cpu.cpus.as_deref(), "/sys/devices/system/cpu/online", "CPUs")?;
+    set("mems", cpu.mems.as_deref(), "/sys/devices/system/node/online", "memory nodes")?;
+    if blkio.weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
+        return Err(Error::invalid("Range of blkio weight is from 10 to 1000"));
+    }
+    Ok(())
+}
+
+/// Refuses swap that does not go with the memory.
+pub(in super::super) fn swap(memory: &Memory) -> Result<(), Error> {
+    let positive = |bytes: Option<i64>| bytes.filter(|&bytes| bytes > 0);
+    match (positive(memory.limit), positive(memory.swap)) {
+        // Told of as what it is.
+        (Some(limit), _) if limit < SMALLEST_MEMORY => Ok(()),
+        (Some(limit), Some(swap)) if swap < limit => Err(Error::invalid(LESS_SWAP)),
+        (None, Some(_)) => Err(Error::invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        )),
+        _ => Ok(()),
+    }
+}
+
+const LESS_SWAP: &str = "Minimum memoryswap limit should be larger than memory limit, see usage";
+
 fn memory(memory: &Memory) -> Result<(), Error> {
     let limit = memory.limit.filter(|&bytes| bytes > 0);
     let swap = memory.swap.filter(|&bytes| bytes > 0);
     let reservation = memory.reservation.filter(|&bytes| bytes > 0);
     let wrong = match (limit, swap, reservation) {
         (Some(limit), ..) if limit < SMALLEST_MEMORY => "Minimum memory limit allowed is 6MB",
-        (Some(limit), Some(swap), _) if swap < limit => {
-            "Minimum memoryswap limit should be larger than memory limit, see usage"
-        }
-        (None, Some(_), _) => "You should always set the Memory limit when using Memoryswap limit, see usage",
+        (Some(limit), Some(swap), _) if swap < limit => LESS_SWAP,
         (_, _, Some(reservation)) if reservation < SMALLEST_MEMORY => {
             "Minimum memory reservation allowed is 6MB"
         }
@@ -132,12 +152,20 @@ mod tests {
         }
     }
 
+    fn swap_of(given: &Memory) -> Result<(), Error> {
+        super::swap(given)
+    }
+
     #[test]
     fn memory_limits() {
         const MIB: i64 = 1 << 20;
         let check = |limit, swap, reservation, expected: &str| {
             let given = Memory { limit, swap, reservation, ..Memory::default() };
-            let said = memory(&given).err().map(|error| error.to_string()).unwrap_or_default();
+            let said = swap_of(&given)
+                .and_then(|()| memory(&given))
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
             assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{given:?}: {said}");
         };
         check(None, None, None, "");

@@ -1,20 +1,20 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
 mod host_checks;
-mod limits;
+pub(super) mod limits;
 mod mounts;
 mod process_record;
 
 use corten_monitor::exits;
 use corten_spec::Platform;
 use corten_store::Image;
-use corten_store::containers::{Claim, NameOwner};
+use corten_store::containers::NameOwner;
 use corten_store::lock::Lock;
 use corten_sys::{clock, fs, process, signal};
 
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
-use super::{Beginning, lookup, names, state};
+use super::{Beginning, names, state};
 use crate::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::images::{self, builtin};
@@ -161,34 +161,18 @@ fn claim_name(engine: &Engine, id: &str, wanted: Option<&str>) -> Result<String,
     let owner = NameOwner { id: id.to_owned(), boot: engine.boot().to_owned(), creator };
     if let Some(name) = wanted {
         names::validate(name)?;
-        return match claim(engine, name, &owner)? {
+        return match names::claim(engine, name, &owner)? {
             None => Ok(name.to_owned()),
-            Some(holder) => Err(Error::conflict(format!(
-                "Conflict. The container name \"/{name}\" is already in use by container \"{}\". You have to \
-                 remove (or rename) that container to be able to reuse that name.",
-                holder.id
-            ))),
+            Some(holder) => Err(names::taken(name, &holder)),
         };
     }
     let mut attempt = 0;
     loop {
         let name = names::random(attempt)?;
-        if claim(engine, &name, &owner)?.is_none() {
+        if names::claim(engine, &name, &owner)?.is_none() {
             return Ok(name);
         }
         attempt += 1;
-    }
-}
-
-/// Claims a name, taking it from a container that no longer exists. Returns who holds it otherwise.
-fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
-    loop {
-        let Claim::Held(holder) = engine.store().claim_name(name, owner)? else { return Ok(None) };
-        let creating = holder.boot == engine.boot() && holder.creator.is_alive();
-        if creating || lookup::load(engine, &holder.id).is_ok() {
-            return Ok(Some(holder));
-        }
-        engine.store().release_name(name, &holder.id)?;
     }
 }
 

@@ -73,7 +73,8 @@ fn user(record: &ContainerRecord) -> Result<User, Error> {
 
 fn ids_of(engine: &Engine, record: &ContainerRecord) -> Result<IdRange, Error> {
     let current = super::super::state::read(engine, record)?;
-    match current.run.filter(|_| current.status == super::super::Status::Running) {
+    let running = current.is_running();
+    match current.run.filter(|_| running) {
         Some(run) => super::super::start::read_id_range(run.init.pid),
         None => Ok(id_range::example(record.highest_id)),
     }

@@ -92,7 +92,7 @@ fn state_json(container: &InspectedContainer) -> Value {
         "Status": state.status.name(),
         // docker: what waits for its restart counts as running.
         "Running": state.is_running() || restarting,
-        "Paused": false,
+        "Paused": state.status == Status::Paused,
         "Restarting": restarting,
         "OOMKilled": !state.is_running() && state.exit.is_some_and(|exit| exit.oom_killed),
         "Dead": false,
