@@ -482,7 +482,7 @@ impl Hooks for EngineHooks {
         let Some(blob) = clean_blob(order) else { return };
         id_range::release(&blob.id_claims, &order.id);
         let kept = is_kept(order);
-        if let Err(error) = fs::remove_dir_all(&order.run_dir) {
+        if let Err(error) = containers::remove_run_dir(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
         }
         if let Some(remove) = &blob.remove

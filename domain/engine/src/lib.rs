@@ -51,7 +51,7 @@ impl Engine {
         let is_first = !fs::exists(run.join("creating"));
         let engine = Self { store, config, boot, run, facts: OnceLock::new() };
         if is_first {
-            for directory in ["records", "exits", "ids", "containers", "creating"] {
+            for directory in ["records", "exits", "ids", "containers", containers::GONE, "creating"] {
                 fs::create_dir_all(engine.run.join(directory), 0o700)?;
             }
             engine.store.discard_other_boots(&engine.boot)?;

@@ -30,10 +30,11 @@ mod update;
 mod wait;
 
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use corten_store::StoreError;
 use corten_store::lock::Lock;
-use corten_sys::{Errno, SysError, fs, socket};
+use corten_sys::{Errno, SysError, fs, process, socket};
 
 pub use beginning::Beginning;
 pub use create::{create, create_as};
@@ -81,6 +82,23 @@ pub fn make_durable(engine: &Engine, record: &ContainerRecord) -> Result<(), Err
 pub fn connect(engine: &Engine, record: &ContainerRecord) -> Result<UnixStream, Error> {
     Ok(socket::connect(&engine.run_dir(&record.id).join(corten_monitor::state::SOCKET))?)
 }
+
+/// Removes a container's run directory, at one moment for everybody else: a start that comes meanwhile makes its own.
+pub(crate) fn remove_run_dir(run_dir: &Path) -> Result<(), SysError> {
+    let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
+    // <run root>/<boot>/containers/<id>
+    let Some(run) = run_dir.parent().and_then(Path::parent) else { return Ok(()) };
+    let gone = run.join(GONE).join(format!("{name}.{}", process::own_pid()));
+    match fs::rename(run_dir, &gone) {
+        Err(error) if error.errno() == Errno::NOENT && !fs::exists(run_dir) => Ok(()),
+        // Nothing is left of an earlier one of the same name but a directory that could not be removed.
+        Err(error) if matches!(error.errno(), Errno::NOTEMPTY | Errno::EXIST) => fs::remove_dir_all(run_dir),
+        other => other.and_then(|()| fs::remove_dir_all(gone)),
+    }
+}
+
+/// Where run directories go to be removed.
+pub(crate) const GONE: &str = "gone";
 
 /// Removes what is left of a container that was to go with its end and has not started.
 pub fn forget(engine: &Engine, record: &ContainerRecord) {

@@ -70,7 +70,7 @@ pub fn start(
     }
     started.inspect_err(|_| {
         launch::remove_cgroup(&prepared.order);
-        fs::remove_dir_all(engine.run_dir(&record.id)).unwrap_or_default();
+        containers::remove_run_dir(&engine.run_dir(&record.id)).unwrap_or_default();
         if lost {
             // It was made for this start, and nobody knows whether it is on the disk.
             containers::forget(engine, record);
@@ -146,7 +146,8 @@ fn prepare(
         Err(error) if error.errno() == Errno::EXIST => forget_the_last_run(record, options, &run_dir)?,
         other => other?,
     }
-    fill(engine, record, options, keeper).inspect_err(|_| fs::remove_dir_all(&run_dir).unwrap_or_default())
+    fill(engine, record, options, keeper)
+        .inspect_err(|_| containers::remove_run_dir(&run_dir).unwrap_or_default())
 }
 
 /// Removes what was said to the keeper of the run before, unless that was to stop the container and not to start it.

@@ -66,6 +66,11 @@ pub fn sweep_all(engine: &Engine) -> Result<(), Error> {
     for id in fs::list(engine.run().join("containers"))? {
         settle(engine, &id)?;
     }
+    let gone = engine.run().join(super::GONE);
+    for name in fs::list(&gone)? {
+        // Where its remover lives, it is faster.
+        fs::remove_dir_all(gone.join(name)).unwrap_or_default();
+    }
     id_range::release_stale(engine)
 }
 

@@ -6,12 +6,14 @@
 mod channels;
 mod clients;
 mod handle;
+mod peek;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use corten_sys::error::Context;
 use corten_sys::{Errno, SysError, clock, memory, process, pty, socket, title};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
@@ -25,6 +27,7 @@ pub(crate) use channels::Channels;
 use channels::Ends;
 use clients::{Client, Request};
 pub(crate) use handle::{Idle, WorkerHandle};
+use peek::Peek;
 
 /// Read at once; large enough for the allocator to map it by itself and to give it back.
 const CHUNK: usize = 136 << 10;
@@ -78,6 +81,7 @@ struct Worker {
     leaving: bool,
     /// What outputs are read into.
     buffer: Vec<u8>,
+    peek: Peek,
     /// How long nothing must happen until memory is given back; `None` when it has been.
     until_release: Option<Duration>,
 }
@@ -108,6 +112,7 @@ impl Worker {
             draining: false,
             leaving: false,
             buffer: Vec::new(),
+            peek: Peek::default(),
             until_release: Some(IDLE),
         })
     }
@@ -169,6 +174,7 @@ impl Worker {
         let quiet = clock::poll(&mut fds, self.until_release)? == 0;
         if quiet {
             self.buffer = Vec::new();
+            self.peek = Peek::default();
             if let Some(log) = &mut self.log {
                 log.release();
             }
@@ -258,7 +264,12 @@ impl Worker {
         self.buffer.clear();
         self.buffer.reserve(CHUNK);
         // Not zeroed: pages of it that no output reaches cost nothing.
-        let length = match rustix::io::read(fd, spare_capacity(&mut self.buffer)) {
+        let taken = if self.terminal {
+            rustix::io::read(fd, spare_capacity(&mut self.buffer))
+        } else {
+            self.peek.look(fd, &mut self.buffer)
+        };
+        let length = match taken {
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             // EIO: the other side of the terminal is closed (pty(7)).
@@ -278,6 +289,9 @@ impl Worker {
         let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
         for client in &mut self.clients {
             client.send(kind, data);
+        }
+        if !self.terminal {
+            peek::take(fd, &mut self.buffer).on("read", "output")?;
         }
         Ok(true)
     }
