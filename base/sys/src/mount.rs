@@ -209,6 +209,28 @@ pub fn are_many(count: usize) -> bool {
     true
 }
 
+/// Whether the file of a mount namespace is mounted at `path` or below it.
+pub fn pins_mount_namespace(path: &Path) -> Result<bool, SysError> {
+    let table = crate::fs::read_to_string("/proc/self/mountinfo")?;
+    let mut points = table.lines().filter_map(|line| {
+        // Id, parent, device, root, mount point (proc_pid_mountinfo(5)).
+        let mut fields = line.split(' ').skip(3);
+        fields.next().filter(|root| root.starts_with("mnt:["))?;
+        fields.next()
+    });
+    let Some(first) = points.next() else { return Ok(false) };
+    // A path that is not there fails in open_tree, by its own name.
+    let Ok(path) = path.canonicalize() else { return Ok(false) };
+    Ok(std::iter::once(first).chain(points).any(|point| Path::new(&unescape(point)).starts_with(&path)))
+}
+
+/// Undoes the octal escapes that the kernel puts for blanks and backslashes.
+fn unescape(point: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(point.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
 /// The number of listmount(2), the same for all architectures.
 const SYS_LISTMOUNT: libc::c_long = 458;
 

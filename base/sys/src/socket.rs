@@ -7,7 +7,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage,
 };
 
 use crate::error::{Context, Errno, SysError};
@@ -100,10 +101,15 @@ fn receive_fds(socket: &UnixStream, fds: &mut Vec<OwnedFd>) -> Result<(), SysErr
     if received.bytes == 0 {
         return Err(SysError::new("recvmsg", "", Errno::CONNRESET));
     }
+    let before = fds.len();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(passed) = message {
             fds.extend(passed);
         }
+    }
+    // The kernel drops what no descriptor is left for, and says only that it did.
+    if fds.len() == before || received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(SysError::new("recvmsg", "the descriptors passed", Errno::MFILE));
     }
     Ok(())
 }

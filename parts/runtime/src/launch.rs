@@ -288,12 +288,9 @@ fn set_oom_score(pid: Pid, score: i32) -> Result<(), SysError> {
 
 fn open_tree(tree: &Tree, userns: Option<&File>) -> Result<OwnedFd, SysError> {
     let depth = if tree.recursive { Depth::Recursive } else { Depth::One };
-    let fd = match &tree.below {
-        None => mount::clone_tree(&tree.path, depth)?,
-        Some(below) => {
-            let inside = Dir::open(&tree.path)?.open_at(below, OFlags::PATH | OFlags::DIRECTORY, 0)?;
-            mount::clone_tree_of(inside, below, depth)?
-        }
+    let fd = match tree.recursive && mount::pins_mount_namespace(&tree.path)? {
+        true => elsewhere(|| clone_tree(tree, depth))?,
+        false => clone_tree(tree, depth)?,
     };
     let name = tree.path.display().to_string();
     let attributes = Attributes {
@@ -318,6 +315,41 @@ fn open_tree(tree: &Tree, userns: Option<&File>) -> Result<OwnedFd, SysError> {
     }
     .map_err(|error| refuse_idmap(error, tree))?;
     Ok(fd)
+}
+
+fn clone_tree(tree: &Tree, depth: Depth) -> Result<OwnedFd, SysError> {
+    match &tree.below {
+        None => mount::clone_tree(&tree.path, depth),
+        Some(below) => {
+            let inside = Dir::open(&tree.path)?.open_at(below, OFlags::PATH | OFlags::DIRECTORY, 0)?;
+            mount::clone_tree_of(inside, below, depth)
+        }
+    }
+}
+
+/// Opens a tree in a copy of this mount namespace. The copy lacks the pinned mount namespaces, and with one of
+/// those in it a tree cannot be attached in a container (ELOOP: the kernel forbids cycles of namespaces).
+fn elsewhere(open: impl FnOnce() -> Result<OwnedFd, SysError>) -> Result<OwnedFd, SysError> {
+    let (ours, theirs) = socket::pair()?;
+    match process::clone(namespace::MOUNT, None)? {
+        Cloned::Child => {
+            drop(ours);
+            let sent = open().and_then(|tree| socket::send(&theirs, &[], &[tree.as_fd()]));
+            process::exit_now(sent.map_or_else(|error| error.errno().raw_os_error(), |()| 0))
+        }
+        Cloned::Parent { pidfd, .. } => {
+            drop(theirs);
+            let received = socket::receive(&ours);
+            let exit = process::wait(&pidfd)?;
+            received?.and_then(|mut message| message.fds.pop()).ok_or_else(|| {
+                let errno = match exit {
+                    process::Exit::Code(code) => corten_sys::Errno::from_raw_os_error(code),
+                    process::Exit::Signal(..) => corten_sys::Errno::CHILD,
+                };
+                SysError::new("open_tree", "in a copy of the mount namespace", errno)
+            })
+        }
+    }
 }
 
 /// An idmapping that the file system refuses is said so, with the way out.

@@ -1,6 +1,6 @@
 //! Deleting: a rename that makes the object disappear at once, then an unlink that may be interrupted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corten_sys::{Errno, fs, tree};
 
@@ -16,6 +16,20 @@ impl Store {
             match fs::rename_new(path, self.path(format!("trash/{name}.{pid}.{serial}"))) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.errno() == Errno::NOENT => return Ok(false),
+                Err(error) if error.errno() == Errno::EXIST => serial += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Makes a directory in the trash, for something to be built in that is moved to its place when it is whole.
+    pub(crate) fn draft(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        let mut serial = 0_u32;
+        loop {
+            let path = self.path(format!("trash/{name}.{pid}.{serial}"));
+            match fs::create_dir(&path, 0o700) {
+                Ok(()) => return Ok(path),
                 Err(error) if error.errno() == Errno::EXIST => serial += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -40,7 +54,7 @@ impl Store {
     }
 }
 
-/// The pid in a name that [`Store::discard`] gave.
+/// The pid in a name that [`Store::discard`] or [`Store::draft`] gave.
 fn discarded_by(name: &str) -> Option<i32> {
     name.rsplit('.').nth(1)?.parse().ok()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use corten_sys::{Errno, SysError, fs};
+use corten_sys::{Errno, SysError, fs, tree};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError, record};
@@ -55,22 +55,27 @@ impl Store {
     /// Makes a volume; false where one of that name is there already, which is left as it is.
     pub fn create_volume(&self, volume: &Volume) -> Result<bool, StoreError> {
         let directory = self.volume_dir(&volume.name);
-        let made = match fs::create_dir(&directory, 0o700) {
+        if fs::exists(directory.join("volume.json")) {
+            return Ok(false);
+        }
+        // Built where what a killed command leaves is cleared away, and moved to its place whole.
+        let draft = self.draft(&volume.name)?;
+        let moved = fill(&draft, volume).and_then(|()| fs::rename_new(&draft, &directory));
+        if moved.is_err() {
+            // What stays goes with the trash.
+            tree::remove(&draft).unwrap_or_default();
+        }
+        match moved {
             Err(error) if error.errno() == Errno::EXIST && fs::exists(directory.join("volume.json")) => {
-                return Ok(false);
+                Ok(false)
             }
-            // A directory without a record is one whose maker was killed: it goes on here.
-            Err(error) if error.errno() == Errno::EXIST => false,
-            other => other.map(|()| true)?,
-        };
-        let filled = fill(&directory, volume);
-        if filled.is_err() && made {
-            // Empty directories only: what is in them is somebody else's, who was faster.
-            for path in [directory.join("_data"), directory] {
-                rustix::fs::rmdir(path).unwrap_or_default();
+            // A directory without a record, as a restored backup may have: it becomes the volume's, with what is in it.
+            Err(error) if error.errno() == Errno::EXIST => Ok(fill(&directory, volume).map(|()| true)?),
+            other => {
+                other?;
+                Ok(fs::sync_parent(&directory).map(|()| true)?)
             }
         }
-        Ok(filled.map(|()| true)?)
     }
 
     /// Removes a volume and what is in it; false where there is none.

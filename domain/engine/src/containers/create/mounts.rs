@@ -51,8 +51,8 @@ pub(super) fn resolve(
     Ok(mounts)
 }
 
-/// The target without `.`, `..`, double or trailing slashes.
-fn clean(target: &str) -> String {
+/// A path in the container without `.`, `..`, double or trailing slashes.
+pub(super) fn clean(target: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in target.split('/') {
         match part {

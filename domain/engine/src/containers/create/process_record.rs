@@ -37,7 +37,7 @@ pub(super) fn compose(spec: &ContainerSpec, image: &Image, id: &str) -> Result<P
         entrypoint,
         command,
         env: environment(spec, &config.env, id),
-        workdir: if workdir.is_empty() { "/".to_owned() } else { workdir },
+        workdir: super::mounts::clean(&workdir),
         user: spec.user.clone().unwrap_or_else(|| config.user.clone()),
     })
 }

@@ -1,5 +1,7 @@
 //! The mounts of a container, in order: what every container has, the generated files, the user's.
 
+use std::path::Path;
+
 use corten_runtime::cgroups::{Controller, Layout};
 use corten_spec::runtime::Mount;
 
@@ -21,19 +23,26 @@ pub(super) fn all(
     if !user_namespace && record.spec.privileged {
         mounts.retain(|mount| mount.destination != "/dev" || mount.kind == "tmpfs");
     }
+    // What a default mount is mounted on must be there: below these two, the user's has it all.
+    for place in ["/dev", "/sys/fs/cgroup"] {
+        if record.mounts.iter().any(|own| own.target == place) {
+            mounts.retain(|mount| !Path::new(&mount.destination).starts_with(place));
+        }
+    }
+    let theirs = |target: &str| record.mounts.iter().any(|own| own.target == target);
+    mounts.retain(|mount| !theirs(&mount.destination));
+    mounts.extend(record.mounts.iter().map(user_mount));
+    // After the user's: a volume at /etc does not hide the names of the container.
     let run_dir = engine.run_dir(&record.id);
     for name in super::files::NAMES {
-        // The files belong to the container's root already.
-        let source = run_dir.join(name).to_string_lossy().into_owned();
-        mounts.push(mount("bind", &source, &format!("/etc/{name}"), &["bind", "rprivate", "noidmap"]));
-    }
-    if record.mounts.iter().any(|own| own.target == "/dev") {
-        // A /dev of the user's is theirs altogether.
-        mounts.retain(|mount| !mount.destination.starts_with("/dev/"));
-    }
-    mounts.retain(|mount| !record.mounts.iter().any(|own| own.target == mount.destination));
-    for own in &record.mounts {
-        mounts.push(user_mount(own));
+        let target = format!("/etc/{name}");
+        if !theirs(&target) {
+            let source = run_dir.join(name).to_string_lossy().into_owned();
+            // The files belong to the container's root already.
+            let mut options = vec!["bind", "rprivate", "noidmap"];
+            options.extend(record.spec.read_only.then_some("ro"));
+            mounts.push(mount("bind", &source, &target, &options));
+        }
     }
     Ok(mounts)
 }
