@@ -182,6 +182,24 @@ fn arguments() {
     }
 }
 
+/// Flags of docker's that are not there yet say so, and what to do instead.
+#[test]
+fn flags_that_are_lacking() {
+    let sandbox = Sandbox::new();
+    let cases = [
+        (&["-p", "80:80"][..], "invalid argument \"80:80\" for \"-p, --publish\" flag: container networks"),
+        (&["--dns", "1.1.1.1"], "invalid argument \"1.1.1.1\" for \"--dns\" flag: container networks"),
+        (&["--health-cmd=true"], "invalid argument \"true\" for \"--health-cmd\" flag: health checks"),
+        (&["--gpus", "all"], "invalid argument \"all\" for \"--gpus\" flag: GPUs"),
+    ];
+    for (flags, reason) in cases {
+        let words: Vec<&str> = ["run"].iter().chain(flags).chain(&["box", "true"]).copied().collect();
+        let output = sandbox.corten(&words);
+        assert!(output.code == 125 && output.stderr.starts_with(reason), "{flags:?}: {output:?}");
+    }
+    sandbox.ok(&["run", "--rm", "--no-healthcheck", "--disable-content-trust", "box", "true"]);
+}
+
 /// What docker takes: no limit, the default, and what the kernel has.
 #[test]
 fn what_is_taken() {

@@ -117,6 +117,35 @@ fn a_volume_takes_over_what_the_image_has_there() {
     assert_eq!(output.code, 1, "{output:?}");
 }
 
+/// As `-v /:/host` does on every host with snapd, whose run directory has such files.
+#[test]
+fn a_bind_of_a_tree_with_pinned_mount_namespaces() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.directory().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("mine"), "text\n").unwrap();
+    let text = source.to_str().unwrap();
+    // On one CPU: from Linux 6.18 on only there a later namespace has the greater id, without which it cannot be pinned.
+    let pin = format!("cd {text} && touch pinned && unshare --mount=pinned true && exec \"$@\"");
+    let bind = format!("{text}:/x");
+    let words = ["run", "--rm", "-v", &bind, "box", "cat", "/x/mine", "/x/pinned"];
+    let output =
+        sandbox.command(&words).through(["taskset", "1", "unshare", "-m", "sh", "-c", &pin, "sh"]).run();
+    assert_eq!(output, Output::new(0, "text\n", ""), "the file is there, the namespace is not");
+}
+
+#[test]
+fn mounts_of_the_users_at_places_of_the_containers_own() {
+    let sandbox = Sandbox::new();
+    let own = run(&sandbox, &["-v", "etc:/etc", "-h", "mine"], "cat /etc/hostname; echo > /etc/hosts");
+    assert_eq!(own, Output::new(0, "mine\n", ""));
+    let cgroup = run(&sandbox, &["-v", "empty:/sys/fs/cgroup"], "ls -A /sys/fs/cgroup");
+    assert_eq!(cgroup, Output::new(0, "", ""));
+    let read_only = run(&sandbox, &["--read-only"], "echo > /etc/hosts");
+    assert_eq!(read_only, Output::new(1, "", "sh: can't create /etc/hosts: Read-only file system\n"));
+    sandbox.ok(&["volume", "rm", "etc", "empty"]);
+}
+
 #[test]
 fn anonymous_volumes_go_with_rm() {
     let sandbox = Sandbox::new();

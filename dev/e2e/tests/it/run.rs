@@ -312,3 +312,22 @@ fn a_working_directory_among_our_descriptors_leads_nowhere() {
     }
     sandbox.ok(&["rm", "-f", &id]);
 }
+
+#[test]
+fn output_that_cannot_be_written_and_too_few_descriptors() {
+    let sandbox = Sandbox::new();
+    let full = sandbox
+        .command(&["run", "--rm", "box", "echo", "text"])
+        .through(["sh", "-c", "exec \"$@\" > /dev/full", "sh"])
+        .run();
+    assert_eq!(full, Output::new(1, "", "corten: write /dev/stdout: no space left on device\n"));
+    let few = sandbox
+        .command(&["run", "--rm", "box", "true"])
+        .through(["sh", "-c", "ulimit -n 10; exec \"$@\"", "sh"])
+        .run();
+    assert_eq!(few.code, 125, "{few:?}");
+    // Giving an id range back takes a descriptor too: the sweep does what could not be done.
+    sandbox.corten(&["rm", "-f", "nothing"]);
+    let inside = sandbox.ok(&["run", "--rm", "-w", "/a/../tmp/./x", "box", "pwd"]);
+    assert_eq!(inside, "/tmp/x");
+}

@@ -16,7 +16,8 @@ const USAGE: Usage = Usage {
 };
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let (mut args, words): (ContainerFlags, _) = table::parse(&USAGE, &[flags::CONTAINER], arguments)?;
+    let (mut args, words): (ContainerFlags, _) =
+        table::parse(&USAGE, &[flags::CONTAINER, flags::LACKING], arguments)?;
     args.words = words;
     let engine = context.engine()?;
     let spec = flags::to_spec(&engine, &context.settings, &args).map_err(|error| error.code(1))?;

@@ -19,7 +19,7 @@ const USAGE: Usage = Usage {
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let (mut args, words): (ContainerFlags, _) =
-        table::parse(&USAGE, &[flags::RUN, flags::CONTAINER], arguments)?;
+        table::parse(&USAGE, &[flags::RUN, flags::CONTAINER, flags::LACKING], arguments)?;
     args.words = words;
     let engine = context.engine().map_err(|error| error.code(125))?;
     let mut spec = flags::to_spec(&engine, &context.settings, &args)?;

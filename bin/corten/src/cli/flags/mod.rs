@@ -2,6 +2,7 @@
 
 mod args;
 mod convert;
+mod lacking;
 mod mounts;
 mod security;
 pub(crate) mod table;
@@ -14,6 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 pub(crate) use args::{AttachFlags, CONTAINER, ContainerFlags, RUN};
 pub(crate) use convert::{read_environment, to_spec};
+pub(crate) use lacking::LACKING;
 
 use super::CliError;
 

@@ -1,0 +1,50 @@
+//! docker's flags of run and create that this version does not have: refused by name, with the reason. Not in `--help`.
+
+use super::args::ContainerFlags;
+use super::table::Flag;
+
+pub(crate) const LACKING: &[Flag<ContainerFlags>] = &[
+    Flag::value("publish", Some('p'), "list", "", no_network),
+    Flag::switch("publish-all", Some('P'), "", no_network),
+    Flag::alias("dns", "list", no_network),
+    Flag::alias("dns-option", "list", no_network),
+    Flag::alias("dns-opt", "list", no_network),
+    Flag::alias("dns-search", "list", no_network),
+    Flag::alias("ip", "string", no_network),
+    Flag::alias("ip6", "string", no_network),
+    Flag::alias("link", "list", no_network),
+    Flag::alias("link-local-ip", "list", no_network),
+    Flag::alias("mac-address", "string", no_network),
+    Flag::alias("network-alias", "list", no_network),
+    Flag::alias("net-alias", "list", no_network),
+    Flag::alias("health-cmd", "string", no_health),
+    Flag::alias("health-interval", "duration", no_health),
+    Flag::alias("health-retries", "int", no_health),
+    Flag::alias("health-start-interval", "duration", no_health),
+    Flag::alias("health-start-period", "duration", no_health),
+    Flag::alias("health-timeout", "duration", no_health),
+    // What these two ask for is so already.
+    Flag::switch("no-healthcheck", None, "", |_, _| Ok(())),
+    Flag::switch("disable-content-trust", None, "", |_, _| Ok(())),
+    Flag::alias("gpus", "list", |_, _| {
+        Err("GPUs are not supported yet; pass the device nodes with --device".to_owned())
+    }),
+    Flag::alias("runtime", "string", |_, _| Err("corten is the runtime itself and runs no other".to_owned())),
+    Flag::alias("storage-opt", "list", |_, _| {
+        Err("storage options are not supported yet; leave the flag out".to_owned())
+    }),
+    Flag::alias("volume-driver", "string", |_, _| {
+        Err("volume plugins are not supported; leave the flag out for local volumes".to_owned())
+    }),
+    Flag::alias("kernel-memory", "bytes", |_, _| {
+        Err("kernels since 6.1 have no limit of kernel memory; use --memory".to_owned())
+    }),
+];
+
+fn no_network(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
+    Err("container networks are not supported yet; use --network host".to_owned())
+}
+
+fn no_health(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
+    Err("health checks are not supported yet; leave the flag out".to_owned())
+}
