@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use corten_sys::{Errno, SysError, clock, signal};
+use corten_sys::{Errno, SysError, clock, process, signal};
 use rustix::event::{PollFd, PollFlags};
 
 const SIGPIPE: i32 = 13;
@@ -33,7 +33,7 @@ pub(super) fn write(to: To, data: &[u8]) {
             // Nothing is left to do where that fails too.
             writeln!(std::io::stderr(), "corten: {}", SysError::new("write", format!("/dev/{name}"), errno))
                 .unwrap_or_default();
-            std::process::exit(1)
+            process::exit_now(1)
         }
     }
 }

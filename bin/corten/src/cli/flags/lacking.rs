@@ -39,7 +39,22 @@ pub(crate) const LACKING: &[Flag<ContainerFlags>] = &[
     Flag::alias("kernel-memory", "bytes", |_, _| {
         Err("kernels since 6.1 have no limit of kernel memory; use --memory".to_owned())
     }),
+    Flag::alias("isolation", "string", |_, text| match text {
+        "" | "default" => Ok(()),
+        _ => Err("containers of Linux have no other isolation than \"default\"".to_owned()),
+    }),
+    Flag::alias("cpu-count", "int", only_windows),
+    Flag::alias("cpu-percent", "int", only_windows),
+    Flag::alias("io-maxbandwidth", "bytes", only_windows),
+    Flag::alias("io-maxiops", "uint", only_windows),
+    Flag::switch("use-api-socket", None, "", |_, _| {
+        Err("there is no API socket yet; leave the flag out".to_owned())
+    }),
 ];
+
+fn only_windows(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
+    Err("it is for containers of Windows; --cpus and --device-read-bps are those of Linux".to_owned())
+}
 
 fn no_network(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
     Err("container networks are not supported yet; use --network host".to_owned())
