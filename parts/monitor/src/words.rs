@@ -72,14 +72,14 @@ fn fs_none_on_reset(
     }
 }
 
-/// The first byte of a message to the keeper: a request for [`Hooks::clone_early`], or an order.
+/// The first byte of a message to the keeper: a request for [`Hooks::clone_early`](crate::launching::Hooks::clone_early), or an order.
 pub(crate) const EARLY: u8 = b'e';
 pub(crate) const ORDER: u8 = b'o';
 
 /// Later: undo the start, whose command cannot go through with it.
 pub(crate) const ABORT: &[u8] = b"a";
 
-/// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`].
+/// Asks the keeper for an init that waits for its plan; `request` is for [`Hooks::clone_early`](crate::launching::Hooks::clone_early).
 pub fn send_early(keeper: &UnixStream, request: &[u8]) -> Result<(), SysError> {
     socket::send(keeper, &[[EARLY].as_slice(), request].concat(), &[])
 }

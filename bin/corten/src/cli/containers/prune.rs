@@ -15,8 +15,8 @@ const NAME: &str = "corten container prune";
 #[derive(Debug, Args)]
 #[command(override_usage = "corten container prune [OPTIONS]")]
 struct PruneArgs {
-    /// Provide filter values (e.g. "until=<timestamp>")
-    #[arg(long, value_name = "filter")]
+    // Not a doc comment: rustdoc takes docker's words for HTML.
+    #[arg(help = "Provide filter values (e.g. \"until=<timestamp>\")", long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
