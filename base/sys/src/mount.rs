@@ -211,7 +211,9 @@ pub fn are_many(count: usize) -> bool {
 
 /// Whether the file of a mount namespace is mounted at `path` or below it.
 pub fn pins_mount_namespace(path: &Path) -> Result<bool, SysError> {
-    let table = crate::fs::read_to_string("/proc/self/mountinfo")?;
+    let table = crate::fs::read("/proc/self/mountinfo")?;
+    // Names that are not text are no reason to fail.
+    let table = String::from_utf8_lossy(&table);
     let mut points = table.lines().filter_map(|line| {
         // Id, parent, device, root, mount point (proc_pid_mountinfo(5)).
         let mut fields = line.split(' ').skip(3);
