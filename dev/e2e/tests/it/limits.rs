@@ -172,9 +172,10 @@ fn supervisors_are_in_a_cgroup_of_their_own() {
         sandbox.command(&["run", "-d", "box", "sleep", "1000"]).through(["sh", "-c", &enter, "sh"]).run();
     let id = started.stdout.trim().to_owned();
     let of = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    // It takes its title after the caller has been answered.
+    let worker = until("the worker", || sandbox.worker_of(&id));
     let mut inside = Vec::new();
-    for (who, pid) in [("keeper", sandbox.pid_of(&id, "keeper")), ("worker", sandbox.worker_of(&id).unwrap())]
-    {
+    for (who, pid) in [("keeper", sandbox.pid_of(&id, "keeper")), ("worker", worker)] {
         if of(pid).contains("/session-") || of(pid).contains(&id) {
             inside.push(who);
         }
