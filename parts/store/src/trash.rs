@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use corten_sys::{Errno, fs, tree};
+use corten_sys::{Errno, SysError, fs, tree};
 
 use crate::{Store, StoreError};
 
@@ -10,28 +10,31 @@ impl Store {
     /// Moves `path` into the trash and returns whether it was there. The bytes go with [`Store::empty_trash`].
     pub fn discard(&self, path: &Path) -> Result<bool, StoreError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut serial = 0_u32;
-        loop {
-            let pid = rustix::process::getpid().as_raw_nonzero();
-            match fs::rename_new(path, self.path(format!("trash/{name}.{pid}.{serial}"))) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.errno() == Errno::NOENT => return Ok(false),
-                Err(error) if error.errno() == Errno::EXIST => serial += 1,
-                Err(error) => return Err(error.into()),
-            }
+        match self.enter_trash(&name, |place| fs::rename_new(path, place)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.errno() == Errno::NOENT => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Makes a directory in the trash, for something to be built in that is moved to its place when it is whole.
     pub(crate) fn draft(&self, name: &str) -> Result<PathBuf, StoreError> {
+        Ok(self.enter_trash(name, |place| fs::create_dir(place, 0o700))?)
+    }
+
+    /// Lets `enter` make something in the trash at a place of this process's own, and returns the place.
+    fn enter_trash(
+        &self,
+        name: &str,
+        enter: impl Fn(&Path) -> Result<(), SysError>,
+    ) -> Result<PathBuf, SysError> {
         let pid = rustix::process::getpid().as_raw_nonzero();
         let mut serial = 0_u32;
         loop {
-            let path = self.path(format!("trash/{name}.{pid}.{serial}"));
-            match fs::create_dir(&path, 0o700) {
-                Ok(()) => return Ok(path),
+            let place = self.path(format!("trash/{name}.{pid}.{serial}"));
+            match enter(&place) {
                 Err(error) if error.errno() == Errno::EXIST => serial += 1,
-                Err(error) => return Err(error.into()),
+                other => return other.map(|()| place),
             }
         }
     }
@@ -54,7 +57,7 @@ impl Store {
     }
 }
 
-/// The pid in a name that [`Store::discard`] or [`Store::draft`] gave.
+/// The pid in a name that [`Store::enter_trash`] gave.
 fn discarded_by(name: &str) -> Option<i32> {
     name.rsplit('.').nth(1)?.parse().ok()
 }
