@@ -9,9 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use corten_monitor::keeper;
 use corten_monitor::words::{self, Reply};
 use corten_monitor::{Failure, Hooks, Launching, Order, exits, state};
+use corten_monitor::{events, keeper};
 use corten_runtime::cgroups::{Cgroup, Layout, Resources};
 use corten_runtime::launch::{Inheritance, Launched, StartFailure, clone_init, launch};
 use corten_runtime::plan::{DevFilesystem, IdRange, LaunchPlan, Prelude, clone_flags};
@@ -457,6 +457,7 @@ impl Hooks for EngineHooks {
         if is_kept(order) {
             return;
         }
+        events::tell(order, "destroy", "");
         if let Ok(store) = Store::open(&blob.root) {
             let mut results = vec![fs::remove_file(&remove.record).map(|()| true).map_err(StoreError::from)];
             let renamed = fs::read_if_exists(order.run_dir.join(state::NAME)).ok().flatten();

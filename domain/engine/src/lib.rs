@@ -5,6 +5,7 @@
 
 pub mod containers;
 pub mod error;
+pub mod events;
 mod filter;
 pub mod host;
 mod id_range;

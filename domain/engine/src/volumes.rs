@@ -8,7 +8,7 @@ use corten_sys::clock;
 
 use crate::containers::{self, random_id};
 use crate::filter;
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// What a volume is made with.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,11 @@ pub fn ensure(engine: &Engine, name: &str, options: VolumeOptions) -> Result<boo
         anonymous: options.anonymous,
         owner: options.owner,
     };
-    Ok(engine.store().create_volume(&volume)?)
+    let created = engine.store().create_volume(&volume)?;
+    if created {
+        events::volume(engine, name, "create", &[("driver", &volume.driver)]);
+    }
+    Ok(created)
 }
 
 /// The directory that a container sees of a volume.
@@ -150,7 +154,7 @@ pub(crate) fn remove_unused(engine: &Engine, names: &[String]) -> Result<(), Err
     let records = if names.is_empty() { Vec::new() } else { containers::list(engine)? };
     for name in names {
         if !records.iter().any(|record| record.uses_volume(name)) {
-            engine.store().remove_volume(name)?;
+            destroy(engine, name)?;
         }
     }
     Ok(())
@@ -167,6 +171,13 @@ pub fn remove(engine: &Engine, name: &str) -> Result<(), Error> {
     if !users.is_empty() {
         return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", "))));
     }
-    engine.store().remove_volume(name)?;
+    destroy(engine, name)?;
     Ok(engine.store().empty_trash()?)
+}
+
+fn destroy(engine: &Engine, name: &str) -> Result<(), Error> {
+    if engine.store().remove_volume(name)? {
+        events::volume(engine, name, "destroy", &[("driver", "local")]);
+    }
+    Ok(())
 }

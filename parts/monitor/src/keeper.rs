@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FlockOperation;
 
 use crate::attach::{Client, Want};
+use crate::events;
 use crate::exits::{self, ExitRecord};
 use crate::journal;
 use crate::launching::{Adopted, Hooks, Launching};
@@ -197,6 +198,7 @@ impl Keeper<'_> {
             backoff_ms: order.backoff_ms,
         };
         state.write(&order.run_dir)?;
+        events::tell(order, "start", "");
         self.reply(&Reply::Started { pid });
         let missing = || Failure { message: "no worker".to_owned(), code: 125 };
         Ok((worker.take().ok_or_else(missing)?, state))
@@ -380,6 +382,7 @@ impl Keeper<'_> {
             // Whoever waits is told all the same, and nothing of the run may stay.
             log::warn!("exit of container {}: {error}", self.order.id);
         }
+        events::tell_end(&self.order, &record);
         self.order.restart = policy_now(&self.order);
         let pause = restart_pause(&self.order, &record, is_stopping(&self.order.run_dir));
         if let Some(pause) = pause {

@@ -5,6 +5,7 @@
 //! init needs passes through the keeper as opaque bytes to [`Hooks`], which the engine implements.
 
 pub mod attach;
+pub mod events;
 pub mod exits;
 pub mod journal;
 pub mod keeper;

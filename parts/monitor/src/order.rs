@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::events::Subject;
 use crate::state::RunState;
 use crate::wire::{Reader, Writer};
 
@@ -21,6 +22,8 @@ pub struct Order {
     /// The host user and group that the FIFOs belong to: the container's root.
     pub owner: (u32, u32),
     pub log: Option<LogOrder>,
+    /// How its events tell of it.
+    pub subject: Subject,
     pub restart: RestartPolicy,
     /// Restarts by policy so far.
     pub restarts: u64,
@@ -113,6 +116,9 @@ impl Order {
             writer.number(log.max_size);
             writer.number(log.max_files);
         }
+        path(&mut writer, &self.subject.journal);
+        writer.bytes(self.subject.name.as_bytes());
+        writer.bytes(self.subject.attributes.as_bytes());
         let (policy, limit) = match self.restart {
             RestartPolicy::No => (0, 0),
             RestartPolicy::OnFailure(limit) => (1, limit),
@@ -147,6 +153,8 @@ impl Order {
         } else {
             None
         };
+        let subject =
+            Subject { journal: path(&mut reader)?, name: reader.text()?, attributes: reader.text()? };
         let restart = match (reader.number()?, reader.number()?) {
             (1, limit) => RestartPolicy::OnFailure(limit),
             (2, _) => RestartPolicy::Always,
@@ -166,6 +174,7 @@ impl Order {
             stdin_once,
             owner,
             log,
+            subject,
             restart,
             restarts,
             backoff_ms,
@@ -195,6 +204,11 @@ mod tests {
             stdin_once: true,
             owner: (268_435_456, 7),
             log: Some(LogOrder { path: PathBuf::from("/l"), max_size: 1 << 24, max_files: 4 }),
+            subject: Subject {
+                journal: PathBuf::from("/e"),
+                name: "n".to_owned(),
+                attributes: "\"image\":\"i\"".to_owned(),
+            },
             restart: RestartPolicy::OnFailure(5),
             restarts: 2,
             backoff_ms: 400,

@@ -2,11 +2,13 @@
 
 mod containers;
 mod error;
+mod filters;
 mod flags;
 mod human;
 mod images;
 mod listing;
 mod moment;
+mod pruning;
 mod system;
 mod template;
 mod volumes;
@@ -113,6 +115,7 @@ const COMMANDS: &[Command] = &[
     command(&["rmi"], "Remove one or more images", images::rmi::run),
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
     command(&["inspect"], "Return low-level information on corten objects", system::inspect::run),
+    command(&["events"], "Get real time events from the server", system::events::run),
     command(&["version"], "Show the corten version information", system::version::run),
     command(&["info"], "Display system-wide information", system::info::run),
 ];
@@ -164,7 +167,7 @@ const GROUPS: &[Group] = &[
             ("tag", "tag"),
         ],
     ),
-    ("system", "Manage corten", &[("info", "info")]),
+    ("system", "Manage corten", &[("events", "events"), ("info", "info")]),
     ("volume", "Manage volumes", &[]),
 ];
 

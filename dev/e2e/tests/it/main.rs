@@ -9,6 +9,7 @@ mod adoption;
 mod bad_input;
 mod bad_values;
 mod devices;
+mod events;
 mod exec;
 mod full_disk;
 mod images;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use corten_monitor::events;
 use corten_monitor::exits::{self, ExitRecord};
 use corten_monitor::restart::wants_restart;
 use corten_monitor::state::RunState;
@@ -50,7 +51,7 @@ const WORKER_PATIENCE: Duration = Duration::from_secs(2);
 /// An orphaned worker has seen the end as well, and leaves when the log is complete.
 fn wait_for_worker(engine: &Engine, record: &ContainerRecord) {
     // Without a worker, or with one that hangs, what is known is known without it.
-    if let Ok(worker) = super::connect(engine, record) {
+    if let Ok(worker) = super::worker(engine, record) {
         clock::wait_readable(&worker, Some(WORKER_PATIENCE)).unwrap_or_default();
     }
 }
@@ -76,6 +77,8 @@ fn record_end(engine: &Engine, record: &ContainerRecord, run: &RunState) -> Resu
     if recorded != Some(exit) {
         exits::write(&path, &exit, !record.spec.auto_remove)?;
     }
+    // An orphaned worker that has recorded it tells nobody.
+    events::tell_end(&order, &exit);
     if exit.code.is_none() {
         log::warn!("container {} ended while it had no keeper: its exit code is not known", record.id);
     }

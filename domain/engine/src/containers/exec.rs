@@ -15,7 +15,7 @@ use super::record::ContainerRecord;
 use super::spec::{NetworkMode, Share};
 use super::state::Status;
 use super::{oci_spec, seccomp_cache, start, state};
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +35,7 @@ pub struct ExecOptions {
 #[derive(Debug)]
 pub struct ExecProcess {
     launched: Launched,
+    told: Told,
     /// With a terminal, its master; else absent.
     pub terminal: Option<OwnedFd>,
     /// Without a terminal: the writing end of its input, where it has one.
@@ -51,7 +52,9 @@ impl ExecProcess {
 
     /// Waits for its end and reaps it.
     pub fn wait(&self) -> Result<Exit, Error> {
-        Ok(process::wait(&self.launched.pidfd)?)
+        let exit = process::wait(&self.launched.pidfd)?;
+        self.told.end(exit);
+        Ok(exit)
     }
 }
 
@@ -86,7 +89,34 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
     let launched = launch(&target, &plan(record, options)?, &seccomp, fifos)?;
     ends.terminal = launched.wait_exec().inspect_err(|_| launched.abandon())?;
     let Ends { terminal, stdin, stdout, stderr } = ends;
-    Ok(ExecProcess { launched, terminal, stdin, stdout, stderr })
+    let told = Told::begin(engine, record, &options.args)?;
+    Ok(ExecProcess { launched, told, terminal, stdin, stdout, stderr })
+}
+
+/// Tells of a process, under an id of its own.
+#[derive(Debug)]
+struct Told {
+    engine: Engine,
+    record: ContainerRecord,
+    id: String,
+}
+
+impl Told {
+    fn begin(engine: &Engine, record: &ContainerRecord, args: &[String]) -> Result<Self, Error> {
+        let id = super::random_id()?;
+        let line = args.join(" ");
+        let created = format!("exec_create: {line} ");
+        let started = format!("exec_start: {line} ");
+        let more: &[(&str, &str)] = &[("execID", &id)];
+        events::containers(engine, record, &[(&created, more), (&started, more)]);
+        Ok(Self { engine: engine.clone(), record: record.clone(), id })
+    }
+
+    fn end(&self, exit: Exit) {
+        let code = exit.code().to_string();
+        let more: &[(&str, &str)] = &[("execID", &self.id), ("exitCode", &code)];
+        events::container(&self.engine, &self.record, "exec_die", more);
+    }
 }
 
 /// Says whether the processes of a running container have the host's ids, by its own flag or by that of the one whose

@@ -56,7 +56,7 @@ pub use top::{ProcessTable, top};
 pub use update::{UpdateOptions, update};
 pub use wait::{last_exit, signal_process, wait, wait_for};
 
-use crate::{Engine, Error, volumes};
+use crate::{Engine, Error, events, volumes};
 
 /// Takes the container's lock; whoever changes what it is holds it. It goes with the directory.
 ///
@@ -80,7 +80,14 @@ pub fn make_durable(engine: &Engine, record: &ContainerRecord) -> Result<(), Err
 
 /// Connects to the worker of a running container, as an attaching client.
 pub fn connect(engine: &Engine, record: &ContainerRecord) -> Result<UnixStream, Error> {
-    Ok(socket::connect(&engine.run_dir(&record.id).join(corten_monitor::state::SOCKET))?)
+    let socket = worker(engine, record)?;
+    events::container(engine, record, "attach", &[]);
+    Ok(socket)
+}
+
+/// Connects to the worker of a running container.
+fn worker(engine: &Engine, record: &ContainerRecord) -> Result<UnixStream, SysError> {
+    socket::connect(&engine.run_dir(&record.id).join(corten_monitor::state::SOCKET))
 }
 
 /// Removes a container's run directory, at one moment for everybody else: a start that comes meanwhile makes its own.
@@ -103,11 +110,13 @@ pub(crate) const GONE: &str = "gone";
 /// Removes what is left of a container that was to go with its end and has not started.
 pub fn forget(engine: &Engine, record: &ContainerRecord) {
     let store = engine.store();
+    let volatile = record::volatile_path(engine, &record.id);
+    if fs::exists(&volatile) {
+        events::container(engine, record, "destroy", &[]);
+    }
     let mut results = vec![store.release_name(&record.name, &record.id).map(|()| true)];
     results.push(store.discard(&record.directory(engine)));
-    results.push(
-        fs::remove_file(record::volatile_path(engine, &record.id)).map(|()| true).map_err(StoreError::from),
-    );
+    results.push(fs::remove_file(volatile).map(|()| true).map_err(StoreError::from));
     if let Err(error) = volumes::remove_unused(engine, &anonymous_volumes(record)) {
         log::warn!("removing volumes of container {}: {error}", record.id);
     }

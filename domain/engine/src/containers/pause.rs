@@ -7,7 +7,7 @@ use corten_sys::{Errno, fs};
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use super::{lock, start};
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// Freezes a running container; returns when every process has stopped.
 pub fn pause(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
@@ -26,14 +26,20 @@ pub fn pause(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     cgroup(engine, record)?.freeze().map_err(|error| {
         fs::remove_file(&marker).unwrap_or_default();
         Error::conflict(format!("Cannot pause container {}: {error}", record.id))
-    })
+    })?;
+    events::container(engine, record, "pause", &[]);
+    Ok(())
 }
 
 /// Lets a paused container go on.
 pub fn unpause(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     let _guard = lock(engine, record)?;
     match state::read(engine, record)?.status {
-        Status::Paused => thaw(engine, record),
+        Status::Paused => {
+            thaw(engine, record)?;
+            events::container(engine, record, "unpause", &[]);
+            Ok(())
+        }
         _ => Err(refused(record, "is not paused")),
     }
 }

@@ -4,7 +4,7 @@ use super::record::ContainerRecord;
 use super::remove::{self, RemoveOptions};
 use super::state::{self, Status};
 use super::{lookup, size};
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// Which of them; all have to match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub fn prune(engine: &Engine, filters: &PruneFilters) -> Result<Pruned, Error> {
         }
     }
     super::sweep(engine)?;
+    events::pruned(engine, "container", pruned.reclaimed);
     // Only where there was nothing else to tell.
     match failure {
         Some(error) if pruned.containers.is_empty() => Err(error),

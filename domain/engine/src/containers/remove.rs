@@ -5,7 +5,7 @@ use corten_sys::fs;
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use super::{anonymous_volumes, lock, start, stop};
-use crate::{Engine, Error, images, launch, volumes};
+use crate::{Engine, Error, events, images, launch, volumes};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +45,9 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
     let store = engine.store();
     let discarded = store.discard(&record.directory(engine))?;
     store.release_name(&record.name, &record.id)?;
+    if discarded {
+        events::container(engine, record, "destroy", &[]);
+    }
     drop(guard);
     if options.volumes {
         volumes::remove_unused(engine, &anonymous_volumes(record))?;

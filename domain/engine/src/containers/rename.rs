@@ -7,7 +7,7 @@ use corten_sys::{fs, process};
 
 use super::record::ContainerRecord;
 use super::{Beginning, load, lock, names};
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// Gives a container another name, whatever its state.
 pub fn rename(engine: &Engine, record: &ContainerRecord, name: &str) -> Result<(), Error> {
@@ -31,15 +31,16 @@ pub fn rename(engine: &Engine, record: &ContainerRecord, name: &str) -> Result<(
         // The error that led here is the one to report; a name that stays is given away when somebody wants it.
         engine.store().release_name(name, &old.id).unwrap_or_default();
     })?;
-    Ok(engine.store().release_name(&old.name, &old.id)?)
+    engine.store().release_name(&old.name, &old.id)?;
+    let renamed = ContainerRecord { name: name.to_owned(), ..old.clone() };
+    events::container(engine, &renamed, "rename", &[("oldName", &format!("/{}", old.name))]);
+    Ok(())
 }
 
 fn record_name(engine: &Engine, old: &ContainerRecord, name: &str) -> Result<(), Error> {
-    if old.spec.auto_remove {
-        // For its keeper, which gives the name up with the container's end.
-        let run_dir = engine.run_dir(&old.id);
-        fs::absent_is_none(fs::write_atomic(run_dir.join(run_state::NAME), name.as_bytes()))?;
-    }
+    // For its keeper, which tells of its end and, with `--rm`, gives the name up.
+    let run_dir = engine.run_dir(&old.id);
+    fs::absent_is_none(fs::write_atomic(run_dir.join(run_state::NAME), name.as_bytes()))?;
     let renamed = ContainerRecord { name: name.to_owned(), ..old.clone() };
     renamed.save(engine)?;
     renamed.sync(engine)?;

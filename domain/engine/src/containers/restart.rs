@@ -7,9 +7,9 @@ use super::record::ContainerRecord;
 use super::start::{self, StartOptions};
 use super::state;
 use super::stop::{self, StopOptions};
-use crate::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::launch::Keeper;
+use crate::{Engine, events};
 
 /// Stops a container, if it runs, and starts it. One that would go with its end stays, and its restart policy does
 /// not act in between.
@@ -36,7 +36,7 @@ pub fn restart(
         Err(error) if error.kind() == ErrorKind::Conflict && state::read(engine, record)?.is_running() => {
             Ok(())
         }
-        started => started.map(drop).inspect_err(|_| {
+        started => started.map(|_| events::container(engine, record, "restart", &[])).inspect_err(|_| {
             if record.spec.auto_remove {
                 // As after a run that did not come to life.
                 super::forget(engine, record);

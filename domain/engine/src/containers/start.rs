@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
-use crate::{Engine, containers, launch};
+use crate::{Engine, containers, events, launch};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -56,6 +56,9 @@ pub fn start(
         make_mountable_again(&record.directory(engine).join("rw/work"))?;
     }
     let mut prepared = prepare(engine, record, &options, &mut keeper)?;
+    if options.client.is_some() {
+        events::container(engine, record, "attach", &[]);
+    }
     let mut lost = false;
     let started = keeper.start(&prepared.order, &prepared.cgroup, options.client, &lock, || {
         if options.sync_record { record.sync(engine).inspect_err(|_| lost = true) } else { Ok(()) }
@@ -352,6 +355,7 @@ fn base_order(engine: &Engine, record: &ContainerRecord) -> Order {
         stdin_once: record.spec.stdin_once,
         volatile: record.spec.auto_remove,
         log: log_order(record, &record.directory(engine)),
+        subject: events::subject(engine, record),
         restart: restart_policy(record.spec.restart),
         ..Order::default()
     }

@@ -1,5 +1,6 @@
 //! Ending containers: stop and kill.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use corten_monitor::state::{self as run_state, RunState};
@@ -10,7 +11,7 @@ use super::spec::Restart;
 use super::state::{self, Status};
 use super::{oci_spec, pause};
 use crate::error::{Error, ErrorKind};
-use crate::{Engine, launch};
+use crate::{Engine, events, launch};
 
 const KILL: i32 = 9;
 const TERM: i32 = 15;
@@ -53,6 +54,7 @@ pub(super) fn wind_up(
             wait_for_end(engine, record)?
         };
         if after == After::Ended {
+            events::container(engine, record, "stop", &[]);
             return Ok(());
         }
     }
@@ -67,15 +69,22 @@ fn end_in_time(
 ) -> Result<(), Error> {
     let timeout = options.timeout.or(record.spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
     let Some(init) = run.init.open() else { return Ok(()) };
-    process::send_signal(&init, options.signal.unwrap_or(record.stop_signal))?;
+    send(engine, record, &init, options.signal.unwrap_or(record.stop_signal))?;
     pause::thaw(engine, record)?;
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !clock::wait_readable(&init, patience)? {
-        process::send_signal(&init, KILL)?;
+        send(engine, record, &init, KILL)?;
         pause::thaw(engine, record)?;
         clock::wait_readable(&init, None)?;
     }
     Ok(())
+}
+
+/// Sends a signal to a container's first process, and tells of it.
+fn send(engine: &Engine, record: &ContainerRecord, init: &OwnedFd, signal: i32) -> Result<(), Error> {
+    // First: what comes of it is told of by others.
+    events::container(engine, record, "kill", &[("signal", &signal.to_string())]);
+    Ok(process::send_signal(init, signal)?)
 }
 
 /// What there is after a run was ended.
@@ -110,7 +119,7 @@ pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<()
     if ends {
         mark_stopping(engine, record)?;
     }
-    process::send_signal(&init, signal)?;
+    send(engine, record, &init, signal)?;
     if ends { pause::thaw(engine, record) } else { Ok(()) }
 }
 
@@ -124,7 +133,7 @@ pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error
             cancel_restart(engine, record, &run)?
         } else {
             if let Some(init) = run.init.open() {
-                process::send_signal(&init, KILL)?;
+                send(engine, record, &init, KILL)?;
                 pause::thaw(engine, record)?;
                 clock::wait_readable(&init, None)?;
             }

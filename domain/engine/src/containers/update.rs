@@ -9,7 +9,7 @@ use super::create::limits;
 use super::record::ContainerRecord;
 use super::spec::Restart;
 use super::{load, lock, pause, start, state};
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// What to change; the rest stays.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,7 +41,9 @@ pub fn update(engine: &Engine, record: &ContainerRecord, options: &UpdateOptions
         // The record that is there may be the new one, not yet durable.
         old.save(engine).unwrap_or_default();
     }
-    recorded
+    recorded?;
+    events::container(engine, &new, "update", &[]);
+    Ok(())
 }
 
 fn record_changes(engine: &Engine, new: &ContainerRecord, options: &UpdateOptions) -> Result<(), Error> {

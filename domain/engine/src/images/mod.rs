@@ -17,7 +17,7 @@ pub use list::{Filters, Listed, describe, list};
 pub use remove::{Removal, RemoveOptions, collect, remove};
 
 use crate::error::ErrorKind;
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// What an import may say of the image.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,9 @@ pub fn import(
         created: Timestamp::now().to_string(),
         reference,
     };
-    Ok(engine.store().import_image(input, &options)?)
+    let id = engine.store().import_image(input, &options)?;
+    events::images(engine, [&id], "import");
+    Ok(id)
 }
 
 /// Loads every image of an archive, or none. Blocking.
@@ -63,7 +65,9 @@ pub fn load(
     let platform =
         platform.map(Platform::parse).transpose().map_err(|error| Error::invalid(error.to_string()))?;
     engine.store().collect_stale_ingests()?;
-    Ok(engine.store().load_images(input, &LoadOptions { platform })?)
+    let loaded = engine.store().load_images(input, &LoadOptions { platform })?;
+    events::images(engine, loaded.iter().map(|loaded| &loaded.id), "load");
+    Ok(loaded)
 }
 
 /// Finds what `save` was asked for, before anything is written.
@@ -97,7 +101,9 @@ pub fn to_save(engine: &Engine, names: &[String], platform: Option<&str>) -> Res
 
 /// Writes images as one archive. Blocking.
 pub fn save(engine: &Engine, items: &[SaveItem], output: &mut dyn Write) -> Result<(), Error> {
-    Ok(engine.store().save_images(items, output)?)
+    engine.store().save_images(items, output)?;
+    events::images(engine, items.iter().map(|item| &item.image), "save");
+    Ok(())
 }
 
 /// Gives an image another name.
@@ -116,6 +122,7 @@ pub fn tag(engine: &Engine, source: &str, target: &str) -> Result<(), Error> {
         Reference::parse(source).ok().map(|source| engine.store().reference(&source)).transpose()?.flatten();
     let manifest = named.filter(|named| named.image == image.id).and_then(|named| named.manifest);
     engine.store().tag_image(&target, &image.id, manifest.as_ref())?;
+    events::image(engine, &image, "tag", &target.familiar());
     Ok(())
 }
 

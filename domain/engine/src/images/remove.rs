@@ -9,7 +9,7 @@ use corten_store::lock::Lock;
 
 use crate::containers::{self, ContainerRecord};
 use crate::error::ErrorKind;
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
@@ -155,6 +155,7 @@ impl Task<'_> {
     fn untag(&mut self, reference: &Reference) -> Result<(), Error> {
         self.engine.store().untag_image_locked(self.lock, reference)?;
         self.done.push(Removal::Untagged(reference.familiar()));
+        events::image(self.engine, self.image, "untag", &self.image.id.to_string());
         Ok(())
     }
 
@@ -162,6 +163,7 @@ impl Task<'_> {
         let held = held(&self.containers);
         let removed = self.engine.store().remove_image_locked(self.lock, &self.image.id, held)?;
         self.done.push(Removal::Deleted(self.image.id.to_string()));
+        events::image(self.engine, self.image, "delete", &self.image.id.to_string());
         // As docker: from the top down.
         for layer in self.image.layers.iter().rev() {
             if removed.layers.contains(&layer.diff_id) {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::listing::{self, Listing, Row};
-use crate::cli::{CliError, Context, flags, human};
+use crate::cli::{CliError, Context, filters, flags, human};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "corten ps [OPTIONS]")]
@@ -110,21 +110,15 @@ fn configured_format(context: &Context) -> Option<String> {
 }
 
 fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError> {
-    let mut filters = Filters::default();
-    for filter in &args.filter {
-        let Some((key, value)) = filter.split_once('=') else {
-            return Err(CliError::usage(format!(
-                "invalid argument \"{filter}\" for \"-f, --filter\" flag: bad format of filter (expected name=value)\n\n\
-                 Usage:  corten ps [OPTIONS]\n\nRun 'corten ps --help' for more information"
-            )));
-        };
-        filters.add(key.trim().to_ascii_lowercase().as_str(), value.trim())?;
+    let mut chosen = Filters::default();
+    for (key, value) in filters::split("corten ps", "-f, --filter", &args.filter)? {
+        chosen.add(&key, &value)?;
     }
     let last = if args.latest { Some(1) } else { usize::try_from(args.last).ok().filter(|&last| last > 0) };
     // A template that shows the size asks for it.
     let shown =
         !args.quiet && format.is_some_and(|format| format.contains(".Size") || format.contains("json ."));
-    Ok(ListOptions { all: args.all, last, filters, size: args.size || shown })
+    Ok(ListOptions { all: args.all, last, filters: chosen, size: args.size || shown })
 }
 
 fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {

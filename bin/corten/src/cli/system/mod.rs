@@ -1,5 +1,6 @@
-//! Commands about everything: version, info, inspect.
+//! Commands about everything: version, info, inspect, events.
 
+pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod version;

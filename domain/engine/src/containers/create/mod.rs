@@ -15,9 +15,9 @@ use corten_sys::{clock, fs, process, signal};
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
 use super::{Beginning, names, state};
-use crate::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::images::{self, builtin};
+use crate::{Engine, events};
 
 /// Creates a container. The record is visible but durable only after its `sync`, which start overlaps.
 ///
@@ -51,6 +51,7 @@ pub fn create_as(
     record.save(engine)?;
     drop(lock);
     undo.disarm();
+    events::container(engine, &record, "create", &[]);
     Ok(record)
 }
 
