@@ -84,7 +84,8 @@ fn end_in_time(
 fn send(engine: &Engine, record: &ContainerRecord, init: &OwnedFd, signal: i32) -> Result<(), Error> {
     // First: what comes of it is told of by others.
     events::container(engine, record, "kill", &[("signal", &signal.to_string())]);
-    Ok(process::send_signal(init, signal)?)
+    process::send_signal(init, signal)?;
+    Ok(())
 }
 
 /// What there is after a run was ended.
