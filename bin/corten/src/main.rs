@@ -29,5 +29,8 @@ fn main() -> ExitCode {
     if name == launch::START_OVER {
         cli::start_over(arguments);
     }
+    if name == launch::PROBE {
+        return cli::health_probe(arguments);
+    }
     cli::main()
 }

@@ -30,6 +30,9 @@ use crate::{Engine, EngineConfig, id_range, volumes};
 /// The first argument of the internal entry that starts a container again.
 pub const START_OVER: &str = "corten-start-over";
 
+/// The first argument of the internal entry that carries out a health probe.
+pub const PROBE: &str = "corten-health-probe";
+
 /// A keeper that waits for its order.
 #[derive(Debug)]
 pub struct Keeper {
@@ -483,6 +486,11 @@ impl Hooks for EngineHooks {
         let Some(blob) = clean_blob(order) else { return };
         id_range::release(&blob.id_claims, &order.id);
         let kept = is_kept(order);
+        if blob.remove.is_none()
+            && let Err(error) = containers::health::keep(&order.run_dir, &order.exits)
+        {
+            log::warn!("the last health probes of container {} are not kept: {error}", order.id);
+        }
         if let Err(error) = containers::remove_run_dir(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
         }

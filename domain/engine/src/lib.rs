@@ -73,6 +73,11 @@ impl Engine {
         &self.config
     }
 
+    /// From here on what this process warns of goes to where the keeper and the worker of this container leave theirs.
+    pub fn keep_journal(&self, id: &str) {
+        corten_monitor::journal::begin(&self.run_dir(id), id);
+    }
+
     /// Facts of the host, read when they are first asked for.
     pub fn facts(&self) -> Result<&HostFacts, Error> {
         if let Some(facts) = self.facts.get() {

@@ -7,6 +7,7 @@
 pub mod attach;
 pub mod events;
 pub mod exits;
+pub mod health;
 pub mod journal;
 pub mod keeper;
 mod launching;
@@ -20,5 +21,5 @@ pub mod words;
 mod worker;
 
 pub use launching::{Hooks, Launching};
-pub use order::{LogOrder, Order, RestartPolicy};
+pub use order::{LogOrder, Order, ProbeOrder, RestartPolicy};
 pub use words::Failure;

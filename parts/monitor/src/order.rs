@@ -1,8 +1,10 @@
 //! What the engine tells a keeper to run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::events::Subject;
+use crate::health::HealthRules;
 use crate::state::RunState;
 use crate::wire::{Reader, Writer};
 
@@ -24,6 +26,7 @@ pub struct Order {
     pub log: Option<LogOrder>,
     /// How its events tell of it.
     pub subject: Subject,
+    pub probe: Option<ProbeOrder>,
     pub restart: RestartPolicy,
     /// Restarts by policy so far.
     pub restarts: u64,
@@ -43,6 +46,14 @@ pub struct Order {
     pub launch: Vec<u8>,
     pub init: Vec<u8>,
     pub clean: Vec<u8>,
+}
+
+/// How the worker has the container's health probed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbeOrder {
+    /// What this program is executed with for one probe.
+    pub arguments: Vec<String>,
+    pub rules: HealthRules,
 }
 
 /// Where and how the log is kept.
@@ -119,6 +130,10 @@ impl Order {
         path(&mut writer, &self.subject.journal);
         writer.bytes(self.subject.name.as_bytes());
         writer.bytes(self.subject.attributes.as_bytes());
+        writer.flag(self.probe.is_some());
+        if let Some(probe) = &self.probe {
+            probe.encode(&mut writer);
+        }
         let (policy, limit) = match self.restart {
             RestartPolicy::No => (0, 0),
             RestartPolicy::OnFailure(limit) => (1, limit),
@@ -155,6 +170,7 @@ impl Order {
         };
         let subject =
             Subject { journal: path(&mut reader)?, name: reader.text()?, attributes: reader.text()? };
+        let probe = if reader.flag()? { Some(ProbeOrder::decode(&mut reader)?) } else { None };
         let restart = match (reader.number()?, reader.number()?) {
             (1, limit) => RestartPolicy::OnFailure(limit),
             (2, _) => RestartPolicy::Always,
@@ -175,6 +191,7 @@ impl Order {
             owner,
             log,
             subject,
+            probe,
             restart,
             restarts,
             backoff_ms,
@@ -187,6 +204,27 @@ impl Order {
             init,
             clean,
         })
+    }
+}
+
+impl ProbeOrder {
+    fn encode(&self, writer: &mut Writer) {
+        writer.number(self.arguments.len() as u64);
+        self.arguments.iter().for_each(|argument| writer.bytes(argument.as_bytes()));
+        let rules = &self.rules;
+        for duration in [rules.interval, rules.start_interval, rules.start_period] {
+            writer.number(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        }
+        writer.number(rules.retries);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let count = reader.number()?;
+        let arguments = (0..count).map(|_| reader.text()).collect::<Option<_>>()?;
+        let mut duration = || reader.number().map(Duration::from_nanos);
+        let (interval, start_interval, start_period) = (duration()?, duration()?, duration()?);
+        let retries = reader.number()?;
+        Some(Self { arguments, rules: HealthRules { interval, start_interval, start_period, retries } })
     }
 }
 
@@ -209,6 +247,14 @@ mod tests {
                 name: "n".to_owned(),
                 attributes: "\"image\":\"i\"".to_owned(),
             },
+            probe: Some(ProbeOrder {
+                arguments: vec!["probe".to_owned(), "/r".to_owned()],
+                rules: HealthRules {
+                    interval: Duration::from_millis(7),
+                    retries: 3,
+                    ..HealthRules::default()
+                },
+            }),
             restart: RestartPolicy::OnFailure(5),
             restarts: 2,
             backoff_ms: 400,

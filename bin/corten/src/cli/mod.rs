@@ -16,8 +16,10 @@ mod volumes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use corten_engine::containers::health;
 use corten_engine::launch::Keeper;
-use corten_engine::{Engine, EngineConfig};
+use corten_engine::{Engine, EngineConfig, ErrorKind};
+use corten_sys::{exec, fs};
 
 use crate::settings::{GlobalFlags, Settings};
 use crate::ui::{Ui, show_warnings};
@@ -356,6 +358,38 @@ fn group_help<'a>(name: &str, about: &str, commands: impl Iterator<Item = &'a Co
         text.push_str(&format!("  {:<11} {}\n", command.names[0], command.about));
     }
     text
+}
+
+/// The internal entry by which a worker has its container's health probed. Never returns but to end the process.
+pub(crate) fn health_probe(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
+    let [root, run_root, id] = arguments.as_slice() else { return ExitCode::FAILURE };
+    let config = EngineConfig { root: root.into(), run_root: run_root.into() };
+    let probed = Engine::open(config).and_then(|engine| {
+        engine.keep_journal(id);
+        let record = corten_engine::containers::load(&engine, id)?;
+        if corten_engine::containers::has_host_ids(&engine, &record)? && exec::is_exposed()? {
+            let program = exec::detached_self()?;
+            return Err(exec::replace_with(program, &crate::settings::arguments(), &[]).into());
+        }
+        health::probe(&engine, id)
+    });
+    let error = match probed {
+        Ok(health::Outcome::Done) => return ExitCode::SUCCESS,
+        Ok(health::Outcome::Restart) => {
+            let words = ["corten", "--root", root, "--run-root", run_root, "restart", id].map(str::to_owned);
+            fs::open("/proc/self/exe")
+                .map_or_else(|error| error, |program| exec::replace_with(program, &words, &[]))
+                .into()
+        }
+        // It ended, or went, meanwhile.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error,
+    };
+    log::warn!("health probe: {error}");
+    ExitCode::FAILURE
 }
 
 /// The internal entry by which a keeper starts its container again. Never returns.

@@ -8,15 +8,15 @@ use jiff::tz::{Offset, TimeZone};
 pub(crate) fn parse(text: &str, now: i64) -> Result<i64, String> {
     let wrong = || format!("failed to parse value as time or duration: \"{text}\"");
     if text != "0"
-        && let Some(duration) = duration(text)
+        && let Ok(duration) = duration(text)
     {
         return now.checked_sub(duration).ok_or_else(wrong);
     }
     date(text).or_else(|| unix(text)).ok_or_else(wrong)
 }
 
-/// Go's `time.ParseDuration`, in nanoseconds.
-fn duration(text: &str) -> Option<i64> {
+/// Go's `time.ParseDuration`, in nanoseconds, with its complaints.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
     const UNITS: [(&str, f64); 8] = [
         ("ns", 1.0),
         ("us", 1e3),
@@ -31,21 +31,31 @@ fn duration(text: &str) -> Option<i64> {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
     };
+    let invalid = || format!("time: invalid duration \"{text}\"");
+    if rest == "0" {
+        return Ok(0);
+    }
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
     let mut total = 0.0;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, after) = rest.split_at(end);
+        let number: f64 = number.parse().map_err(|_| invalid())?;
         let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        total += number.parse::<f64>().ok()? * scale;
+        if unit.is_empty() {
+            return Err(format!("time: missing unit in duration \"{text}\""));
+        }
+        let known = UNITS.iter().find(|(name, _)| *name == unit);
+        let (_, scale) =
+            known.ok_or_else(|| format!("time: unknown unit \"{unit}\" in duration \"{text}\""))?;
+        total += number * scale;
         rest = after;
     }
     #[allow(clippy::cast_possible_truncation, reason = "checked to be in range")]
-    (total < 9.2e18).then_some((sign * total) as i64)
+    if total < 9.2e18 { Ok((sign * total) as i64) } else { Err(invalid()) }
 }
 
 fn date(text: &str) -> Option<i64> {
@@ -91,6 +101,24 @@ fn unix(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_refused_in_gos_words() {
+        let cases = [
+            ("5", "time: missing unit in duration \"5\""),
+            ("5d", "time: unknown unit \"d\" in duration \"5d\""),
+            ("x", "time: invalid duration \"x\""),
+            ("", "time: invalid duration \"\""),
+            ("1.2.3s", "time: invalid duration \"1.2.3s\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(duration(text), Err(expected.to_owned()));
+        }
+        assert_eq!(
+            [duration("0"), duration("1m.5s"), duration("-2ms")],
+            [Ok(0), Ok(60_500_000_000), Ok(-2_000_000)]
+        );
+    }
 
     #[test]
     fn durations_dates_and_seconds() {

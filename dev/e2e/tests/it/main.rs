@@ -12,6 +12,7 @@ mod devices;
 mod events;
 mod exec;
 mod full_disk;
+mod health;
 mod images;
 mod lifecycle;
 mod limits;

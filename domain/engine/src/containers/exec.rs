@@ -8,7 +8,7 @@ use corten_runtime::exec::{Target, launch};
 use corten_runtime::launch::Launched;
 use corten_runtime::plan::ProcessPlan;
 use corten_sys::SysError;
-use corten_sys::process::{self, Exit, namespace};
+use corten_sys::process::{self, Exit, Pid, namespace};
 use rustix::fs::{Gid, Uid};
 
 use super::record::ContainerRecord;
@@ -45,6 +45,11 @@ pub struct ExecProcess {
 }
 
 impl ExecProcess {
+    /// Its pid on the host, which leads a session and a process group of its own.
+    pub fn pid(&self) -> Pid {
+        self.launched.pid
+    }
+
     /// Becomes readable when the process has ended.
     pub fn pidfd(&self) -> &OwnedFd {
         &self.launched.pidfd

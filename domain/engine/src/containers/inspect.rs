@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use corten_monitor::health::Health;
 use corten_store::Image;
 use corten_sys::fs;
 
+use super::health;
 use super::logs;
 use super::oci_spec;
 use super::record::ContainerRecord;
@@ -22,6 +24,7 @@ pub struct InspectedContainer {
     pub image: Option<Image>,
     pub size: Option<ContainerSize>,
     pub log: Option<PathBuf>,
+    pub health: Option<Health>,
     pub files: GeneratedFiles,
     pub ids: UserIds,
     pub layers: LayerPaths,
@@ -70,6 +73,7 @@ pub fn inspect(engine: &Engine, record: ContainerRecord, size: bool) -> Result<I
         image: engine.store().image(&record.image)?,
         size: if size { Some(size::size(engine, &record)?) } else { None },
         log: logs::path(engine, &record),
+        health: health::read(engine, &record, &state)?,
         files: GeneratedFiles {
             hosts: file("hosts"),
             hostname: file("hostname"),

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use corten_monitor::health::HealthStatus;
 use corten_spec::ImageId;
 use corten_spec::digest::DiffId;
 use corten_sys::fs;
 
+use super::health;
 use super::lookup;
 use super::pattern::Pattern;
 use super::record::{ContainerRecord, MountRecord};
@@ -30,6 +32,8 @@ pub struct ListOptions {
 pub struct ListedContainer {
     pub record: ContainerRecord,
     pub state: ContainerState,
+    /// Of a container that is probed and has run.
+    pub health: Option<HealthStatus>,
     pub size: Option<ContainerSize>,
     /// The reference it was created from means another image by now, or none.
     pub image_moved: bool,
@@ -124,10 +128,13 @@ impl Filters {
             && any(&self.volumes, |volume| record.mounts.iter().any(|mount| is_volume(mount, volume)))
             && any(&self.networks, |network| network == network_name(record))
             && any(&self.expose, |wanted| record.exposed_ports.iter().any(|own| wanted.includes(own)))
-            // No port is published yet, no container has a health check, and none belongs to a swarm.
+            // No port is published yet, and no container belongs to a swarm.
             && self.publish.is_empty()
-            && any(&self.health, |&health| health == "none")
             && any(&self.tasks, |&task| !task)
+    }
+
+    fn match_health(&self, health: Option<HealthStatus>) -> bool {
+        any(&self.health, |&wanted| wanted == health.map_or("none", HealthStatus::name))
     }
 
     fn match_state(&self, state: &ContainerState) -> bool {
@@ -242,9 +249,13 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
         if !(all || runs(&state)) || !filters.match_state(&state) {
             continue;
         }
+        let health = health::read(engine, &record, &state)?.map(|health| health.status);
+        if !filters.match_health(health) {
+            continue;
+        }
         let size = if options.size { Some(size::size(engine, &record)?) } else { None };
         let image_moved = image_moved(engine, &record, &mut images);
-        listed.push(ListedContainer { record, state, size, image_moved });
+        listed.push(ListedContainer { record, state, health, size, image_moved });
     }
     Ok(listed)
 }
@@ -344,6 +355,8 @@ pub(super) mod tests {
             labels: [("tier".to_owned(), "front".to_owned())].into(),
             exposed_ports: vec!["80/tcp".to_owned(), "9000-9005/udp".to_owned()],
             stopped_by_user: false,
+            healthcheck: None,
+            shell: Vec::new(),
         }
     }
 
@@ -358,7 +371,7 @@ pub(super) mod tests {
 
     #[test]
     fn records() {
-        let cases: [(&[&str], bool); 26] = [
+        let cases: [(&[&str], bool); 25] = [
             (&[], true),
             (&["id=0123"], true),
             (&["id=9999"], false),
@@ -383,8 +396,7 @@ pub(super) mod tests {
             (&["expose=80/udp", "expose=9003/udp"], true),
             (&["expose=9006/udp"], false),
             (&["publish=80"], false),
-            (&["health=none", "is-task=false"], true),
-            (&["health=healthy"], false),
+            (&["is-task=false"], true),
         ];
         for (list, expected) in cases {
             assert_eq!(filters(list).match_record(&record()), expected, "{list:?}");
@@ -413,6 +425,21 @@ pub(super) mod tests {
         ];
         for (list, state, expected) in cases {
             assert_eq!(filters(list).match_state(&state), expected, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn healths() {
+        let cases: [(&[&str], Option<HealthStatus>, bool); 6] = [
+            (&[], None, true),
+            (&["health=none"], None, true),
+            (&["health=healthy"], None, false),
+            (&["health=none"], Some(HealthStatus::Starting), false),
+            (&["health=starting", "health=healthy"], Some(HealthStatus::Healthy), true),
+            (&["health=unhealthy"], Some(HealthStatus::Healthy), false),
+        ];
+        for (list, health, expected) in cases {
+            assert_eq!(filters(list).match_health(health), expected, "{list:?}");
         }
     }
 

@@ -4,6 +4,7 @@ mod adopt;
 mod beginning;
 mod create;
 mod exec;
+pub mod health;
 pub mod inspect;
 pub mod list;
 pub mod logs;

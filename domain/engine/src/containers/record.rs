@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use corten_spec::ImageId;
 use corten_spec::digest::DiffId;
+use corten_spec::image_config::Healthcheck;
 use corten_sys::{SysError, fs};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,12 @@ pub struct ContainerRecord {
     pub exposed_ports: Vec<String>,
     /// Started by a boot or a restart policy only while this is false.
     pub stopped_by_user: bool,
+    /// Image and flags taken together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// What a check of the kind `CMD-SHELL` is run by; empty without a health check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 /// The process, image and flags taken together.

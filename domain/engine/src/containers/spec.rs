@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use corten_runtime::cgroups::Resources;
 use corten_runtime::lsm;
+use corten_spec::image_config::Healthcheck;
 use serde::{Deserialize, Serialize};
 
 /// A container as asked for. Empty and `None` mean "as the image, or docker's default, has it".
@@ -54,6 +55,37 @@ pub struct ContainerSpec {
     pub network: NetworkMode,
     pub namespaces: NamespaceModes,
     pub log: LogSpec,
+    /// As the flags have it; the image's fills the gaps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    pub health_on_failure: HealthAction,
+}
+
+/// What is done with a container that has become unhealthy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthAction {
+    #[default]
+    None,
+    /// As `restart` does it.
+    Restart,
+    /// As `stop` does it: its restart policy does not act.
+    Stop,
+    /// Its restart policy decides what follows.
+    Kill,
+}
+
+impl HealthAction {
+    pub const ALL: [Self; 4] = [Self::None, Self::Restart, Self::Stop, Self::Kill];
+
+    /// As the flag spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
 }
 
 /// docker's restart policies.

@@ -14,7 +14,7 @@ use corten_sys::{Errno, fs};
 use super::record::ContainerRecord;
 use super::spec::{LogDriver, Restart};
 use super::state::Status;
-use super::{oci_spec, seccomp_cache, state};
+use super::{health, oci_spec, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
@@ -251,6 +251,7 @@ fn build(
     let run_dir = engine.run_dir(&record.id);
     let directory = record.directory(engine);
     oci_spec::files::write(&run_dir, record, ids.range)?;
+    health::begin(engine, record)?;
     let spec = oci_spec::generate(engine, record, facts, ids.range)?;
     let seccomp = seccomp_cache::program(engine, record, facts)?;
     let mut lowers: Vec<_> = record.layers.iter().map(|layer| engine.store().layer_tree(layer)).collect();
@@ -356,6 +357,7 @@ fn base_order(engine: &Engine, record: &ContainerRecord) -> Order {
         volatile: record.spec.auto_remove,
         log: log_order(record, &record.directory(engine)),
         subject: events::subject(engine, record),
+        probe: health::order(engine, record),
         restart: restart_policy(record.spec.restart),
         ..Order::default()
     }

@@ -124,6 +124,15 @@ pub fn kill(engine: &Engine, record: &ContainerRecord, signal: i32) -> Result<()
     if ends { pause::thaw(engine, record) } else { Ok(()) }
 }
 
+/// Kills a running container's first process as a stranger could: its restart policy acts.
+pub(super) fn kill_as_from_outside(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
+    let current = state::read(engine, record)?;
+    match current.run.as_ref().filter(|_| current.is_running()).and_then(|run| run.init.open()) {
+        Some(init) => send(engine, record, &init, KILL),
+        None => Ok(()),
+    }
+}
+
 /// Kills a container, whatever its state, and waits until everything it had is given back.
 pub(super) fn end(engine: &Engine, record: &ContainerRecord) -> Result<(), Error> {
     loop {

@@ -1,4 +1,5 @@
-//! The worker: reads what the payload writes, keeps the log, serves attached clients and their input.
+//! The worker: reads what the payload writes, keeps the log, serves attached clients and their input, and has the
+//! container's health probed.
 //!
 //! One poll loop; no buffer outlives a second without output, so an idle worker costs a few pages. It holds no state
 //! that a respawned worker would miss: unread output is still in the FIFOs.
@@ -7,11 +8,12 @@ mod channels;
 mod clients;
 mod handle;
 mod peek;
+mod probes;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_sys::error::Context;
 use corten_sys::{Errno, SysError, clock, memory, process, pty, socket, title};
@@ -28,6 +30,7 @@ use channels::Ends;
 use clients::{Client, Request};
 pub(crate) use handle::{Idle, WorkerHandle};
 use peek::Peek;
+use probes::Probes;
 
 /// Read at once; large enough for the allocator to map it by itself and to give it back.
 const CHUNK: usize = 136 << 10;
@@ -82,8 +85,9 @@ struct Worker {
     /// What outputs are read into.
     buffer: Vec<u8>,
     peek: Peek,
-    /// How long nothing must happen until memory is given back; `None` when it has been.
-    until_release: Option<Duration>,
+    probes: Option<Probes>,
+    /// When memory is given back unless something happens; `None` when it has been.
+    release_at: Option<Instant>,
 }
 
 impl Worker {
@@ -113,7 +117,8 @@ impl Worker {
             leaving: false,
             buffer: Vec::new(),
             peek: Peek::default(),
-            until_release: Some(IDLE),
+            probes: Probes::new(order),
+            release_at: Some(Instant::now() + IDLE),
         })
     }
 
@@ -131,6 +136,12 @@ impl Worker {
             }
             for index in ready.outputs {
                 self.read_output(index)?;
+            }
+            if let Some(probes) = &mut self.probes {
+                if ready.probe {
+                    probes.ended();
+                }
+                probes.attend();
             }
             self.feed_input()?;
             self.clients.retain_mut(Client::flush);
@@ -171,8 +182,19 @@ impl Worker {
         if let Some(stdin) = self.stdin.as_ref().filter(|_| !self.input.is_empty()) {
             fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::OUT));
         }
-        let quiet = clock::poll(&mut fds, self.until_release)? == 0;
-        if quiet {
+        if let Some(probe) = self.probes.as_ref().and_then(Probes::ending) {
+            fds.push(PollFd::from_borrowed_fd(probe.as_fd(), PollFlags::IN));
+        }
+        let now = Instant::now();
+        let releasing = self.release_at.map(|at| at.saturating_duration_since(now));
+        let probing = self.probes.as_ref().and_then(|probes| probes.remaining(now));
+        clock::poll(&mut fds, [releasing, probing].into_iter().flatten().min())?;
+        let mut events = fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>();
+        drop(fds);
+        let probe = self.probes.as_ref().is_some_and(|probes| probes.ending().is_some());
+        let probe = probe && events.pop().unwrap_or(false);
+        let quiet = !events.contains(&true);
+        if quiet && self.release_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.buffer = Vec::new();
             self.peek = Peek::default();
             if let Some(log) = &mut self.log {
@@ -180,8 +202,10 @@ impl Worker {
             }
             memory::release();
         }
-        self.until_release = if quiet { None } else { Some(IDLE) };
-        let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
+        if !quiet || probe {
+            self.release_at = Some(Instant::now() + IDLE);
+        }
+        let mut events = events.into_iter();
         let listener = events.next().unwrap_or(false);
         let control = events.next().unwrap_or(false) && self.control.is_some();
         let init = events.next().unwrap_or(false) && self.control.is_none();
@@ -195,7 +219,7 @@ impl Worker {
         };
         let clients = ready_of(self.clients.len());
         let outputs = ready_of(self.outputs.len());
-        Ok(Ready { control, init, listener, clients, outputs })
+        Ok(Ready { control, init, listener, probe, clients, outputs })
     }
 
     /// Reads the keeper's word.
@@ -366,7 +390,7 @@ impl Worker {
             self.clients.retain_mut(Client::flush);
             self.clients.retain(|client| client.queued() > 0);
             if self.clients.is_empty() {
-                return Ok(());
+                return self.probes.map_or(Ok(()), Probes::finish);
             }
             let waiting = self
                 .clients
@@ -383,6 +407,8 @@ struct Ready {
     /// Init has ended, and there is no keeper to see it.
     init: bool,
     listener: bool,
+    /// The health probe under way has ended.
+    probe: bool,
     clients: Vec<usize>,
     outputs: Vec<usize>,
 }

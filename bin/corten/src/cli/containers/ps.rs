@@ -7,6 +7,7 @@ use corten_engine::containers::list::{self, Filters, ListOptions, ListedContaine
 use corten_engine::containers::record::MountRecord;
 use corten_engine::containers::spec::MountKind;
 use corten_engine::containers::{ContainerState, Status};
+use corten_monitor::health::HealthStatus;
 use corten_spec::Reference;
 use corten_sys::fs;
 use jiff::Timestamp;
@@ -140,9 +141,8 @@ fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
         // Exposed ports are shown where a network could publish them.
         ("Ports", String::new()),
         ("State", state.status.name().to_owned()),
-        ("Status", status(state, now)),
-        // No container has a health check yet.
-        ("HealthStatus", String::new()),
+        ("Status", status(state, container.health, now)),
+        ("HealthStatus", container.health.map(HealthStatus::name).unwrap_or_default().to_owned()),
         ("Size", size(container)),
         ("Names", record.name.clone()),
         ("Labels", labels.join(",")),
@@ -188,15 +188,20 @@ fn image(container: &ListedContainer, no_trunc: bool) -> String {
 }
 
 /// docker's words for a state.
-fn status(state: &ContainerState, now: Timestamp) -> String {
+fn status(state: &ContainerState, health: Option<HealthStatus>, now: Timestamp) -> String {
     let finished = state.exit.map_or(now, |exit| moment(exit.finished));
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running | Status::Paused => {
             let started = state.run.as_ref().map_or(now, |run| moment(run.started));
-            let paused = if state.status == Status::Paused { " (Paused)" } else { "" };
-            format!("Up {}{paused}", human::duration(now.as_second() - started.as_second()))
+            let word = match health {
+                _ if state.status == Status::Paused => " (Paused)".to_owned(),
+                Some(HealthStatus::Starting) => " (health: starting)".to_owned(),
+                Some(health) => format!(" ({})", health.name()),
+                None => String::new(),
+            };
+            format!("Up {}{word}", human::duration(now.as_second() - started.as_second()))
         }
         Status::Restarting => format!("Restarting ({code}) {}", human::since(finished, now)),
         Status::Exited => format!("Exited ({code}) {}", human::since(finished, now)),
@@ -305,7 +310,10 @@ mod tests {
             (state(Status::Restarting, Some(1)), "Restarting (1) 3 minutes ago"),
         ];
         for (state, expected) in cases {
-            assert_eq!(status(&state, now), expected);
+            assert_eq!(status(&state, None, now), expected);
         }
+        let health = |health| status(&state(Status::Running, None), Some(health), now);
+        assert_eq!(health(HealthStatus::Starting), "Up 5 seconds (health: starting)");
+        assert_eq!(health(HealthStatus::Unhealthy), "Up 5 seconds (unhealthy)");
     }
 }

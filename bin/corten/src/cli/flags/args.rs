@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-use super::table::{Flag, Value as _};
+use super::table::{Duration, Flag, Value as _};
 
 /// Flags of run and create, as given. Later ones win, lists grow.
 #[derive(Debug, Clone, Default)]
@@ -80,11 +80,25 @@ pub(crate) struct ContainerFlags {
     pub(crate) pull: Option<String>,
     pub(crate) quiet: bool,
     pub(crate) platform: Option<String>,
+    pub(crate) health: HealthFlags,
     pub(crate) log_driver: Option<String>,
     pub(crate) log_opt: Vec<String>,
     pub(crate) expose: Vec<String>,
     /// The image, then the command and its arguments.
     pub(crate) words: Vec<String>,
+}
+
+/// The flags of a health check.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HealthFlags {
+    pub(crate) cmd: Option<String>,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) start_period: Duration,
+    pub(crate) start_interval: Duration,
+    pub(crate) retries: Option<i64>,
+    pub(crate) none: bool,
+    pub(crate) on_failure: Option<String>,
 }
 
 /// What only run has.
@@ -387,6 +401,54 @@ pub(crate) const CONTAINER: &[Flag<ContainerFlags>] = &[
         "Set platform if server is multi-platform capable",
         |flags, text| flags.platform.read(text),
     ),
+    Flag::value("health-cmd", None, "string", "Command to run to check health", |flags, text| {
+        flags.health.cmd.read(text)
+    }),
+    Flag::value(
+        "health-interval",
+        None,
+        "duration",
+        "Time between running the check (ms|s|m|h) (default 0s)",
+        |flags, text| flags.health.interval.read(text),
+    ),
+    Flag::value(
+        "health-on-failure",
+        None,
+        "string",
+        "Action to take once the container turns unhealthy (\"none\", \"restart\", \"stop\", \"kill\") (default \"none\")",
+        |flags, text| flags.health.on_failure.read(text),
+    ),
+    Flag::value(
+        "health-retries",
+        None,
+        "int",
+        "Consecutive failures needed to report unhealthy",
+        |flags, text| flags.health.retries.read(text),
+    ),
+    Flag::value(
+        "health-start-interval",
+        None,
+        "duration",
+        "Time between running the check during the start period (ms|s|m|h) (default 0s)",
+        |flags, text| flags.health.start_interval.read(text),
+    ),
+    Flag::value(
+        "health-start-period",
+        None,
+        "duration",
+        "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)",
+        |flags, text| flags.health.start_period.read(text),
+    ),
+    Flag::value(
+        "health-timeout",
+        None,
+        "duration",
+        "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
+        |flags, text| flags.health.timeout.read(text),
+    ),
+    Flag::switch("no-healthcheck", None, "Disable any container-specified HEALTHCHECK", |flags, text| {
+        flags.health.none.read(text)
+    }),
     Flag::value(
         "log-driver",
         None,

@@ -12,7 +12,7 @@ use corten_spec::Platform;
 use corten_sys::fs;
 
 use super::args::ContainerFlags;
-use super::{mounts, security, values};
+use super::{health, mounts, security, values};
 use crate::cli::CliError;
 use crate::cli::error::daemon;
 use crate::settings::{Settings, variable_or_empty};
@@ -103,6 +103,8 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
         network: security::network(flags.network.as_deref())?,
         namespaces: security::namespaces(flags)?,
         log: log(flags)?,
+        healthcheck: health::check(&flags.health)?,
+        health_on_failure: health::on_failure(&flags.health)?,
     })
 }
 

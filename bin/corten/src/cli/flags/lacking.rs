@@ -17,14 +17,7 @@ pub(crate) const LACKING: &[Flag<ContainerFlags>] = &[
     Flag::alias("mac-address", "string", no_network),
     Flag::alias("network-alias", "list", no_network),
     Flag::alias("net-alias", "list", no_network),
-    Flag::alias("health-cmd", "string", no_health),
-    Flag::alias("health-interval", "duration", no_health),
-    Flag::alias("health-retries", "int", no_health),
-    Flag::alias("health-start-interval", "duration", no_health),
-    Flag::alias("health-start-period", "duration", no_health),
-    Flag::alias("health-timeout", "duration", no_health),
-    // What these two ask for is so already.
-    Flag::switch("no-healthcheck", None, "", |_, _| Ok(())),
+    // What it asks for is so already.
     Flag::switch("disable-content-trust", None, "", |_, _| Ok(())),
     Flag::alias("gpus", "list", |_, _| {
         Err("GPUs are not supported yet; pass the device nodes with --device".to_owned())
@@ -58,8 +51,4 @@ fn only_windows(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
 
 fn no_network(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
     Err("container networks are not supported yet; use --network host".to_owned())
-}
-
-fn no_health(_: &mut ContainerFlags, _: &str) -> Result<(), String> {
-    Err("health checks are not supported yet; leave the flag out".to_owned())
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod convert;
+mod health;
 mod lacking;
 mod mounts;
 mod security;

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, moment};
 use crate::ui::Ui;
 
 type Set<T> = fn(&mut T, &str) -> Result<(), String>;
@@ -250,6 +250,17 @@ impl Value for Vec<String> {
 impl Value for Option<String> {
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = Some(text.to_owned());
+        Ok(())
+    }
+}
+
+/// A length of time in nanoseconds, as Go writes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Duration(pub(crate) i64);
+
+impl Value for Duration {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = Self(moment::duration(text)?);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use corten_sys::{clock, fs, process, signal};
 
 use super::record::ContainerRecord;
 use super::spec::ContainerSpec;
-use super::{Beginning, names, state};
+use super::{Beginning, health, names, state};
 use crate::error::{Error, ErrorKind};
 use crate::images::{self, builtin};
 use crate::{Engine, events};
@@ -90,6 +90,7 @@ fn compose(
             (None, false) => id.get(..12).unwrap_or_default().to_owned(),
         };
     let config = &image.config.config;
+    let healthcheck = health::merge(spec.healthcheck.as_ref(), config.healthcheck.as_ref());
     let stop_signal = spec.stop_signal.clone().unwrap_or_else(|| config.stop_signal.clone());
     let mut labels = config.labels.clone();
     labels.extend(spec.labels.clone());
@@ -112,6 +113,8 @@ fn compose(
         labels,
         exposed_ports,
         stopped_by_user: false,
+        shell: if healthcheck.is_some() { health::shell(image) } else { Vec::new() },
+        healthcheck,
         spec,
     })
 }
@@ -153,6 +156,7 @@ fn check(spec: &ContainerSpec, image: &Image) -> Result<(), Error> {
         .hint("--userns=host runs it with the host's ids"));
     }
     super::oci_spec::bounding_set(spec)?;
+    spec.healthcheck.as_ref().map_or(Ok(()), health::validate)?;
     limits::check(spec)?;
     host_checks::check(spec)
 }

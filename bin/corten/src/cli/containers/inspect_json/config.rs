@@ -40,6 +40,9 @@ pub(super) fn render(container: &InspectedContainer) -> Value {
     if let Some(timeout) = spec.stop_timeout.or_else(|| image.and_then(|image| image.stop_timeout)) {
         config["StopTimeout"] = timeout.into();
     }
+    if let Some(check) = &record.healthcheck {
+        config["Healthcheck"] = json!(check);
+    }
     if !record.exposed_ports.is_empty() {
         config["ExposedPorts"] = empty_objects(record.exposed_ports.iter());
     }

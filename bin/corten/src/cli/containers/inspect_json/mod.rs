@@ -8,6 +8,7 @@ use corten_engine::containers::record::MountRecord;
 use corten_engine::containers::spec::{MountKind, NetworkMode};
 use corten_engine::containers::{self, Status, list};
 use corten_engine::{Engine, ErrorKind};
+use corten_monitor::health::{Health, ProbeResult};
 use corten_monitor::log_file::timestamp;
 use serde_json::{Map, Value, json};
 
@@ -88,7 +89,7 @@ fn state_json(container: &InspectedContainer) -> Value {
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     let pid = state.run.as_ref().filter(|_| state.is_running()).map_or(0, |run| run.init.pid);
     let is_unknown = state.status == Status::Exited && state.exit.is_some_and(|exit| exit.code.is_none());
-    json!({
+    let mut value = json!({
         "Status": state.status.name(),
         // docker: what waits for its restart counts as running.
         "Running": state.is_running() || restarting,
@@ -101,6 +102,26 @@ fn state_json(container: &InspectedContainer) -> Value {
         "Error": if is_unknown { UNKNOWN } else { "" },
         "StartedAt": started.map_or_else(|| NEVER.to_owned(), time),
         "FinishedAt": state.exit.map_or_else(|| NEVER.to_owned(), |exit| time(exit.finished)),
+    });
+    if let Some(health) = &container.health {
+        value["Health"] = health_json(health);
+    }
+    value
+}
+
+fn health_json(health: &Health) -> Value {
+    let probe = |probe: &ProbeResult| {
+        json!({
+            "Start": time(probe.start),
+            "End": time(probe.end),
+            "ExitCode": probe.code,
+            "Output": String::from_utf8_lossy(&probe.output),
+        })
+    };
+    json!({
+        "Status": health.status.name(),
+        "FailingStreak": health.failing_streak,
+        "Log": health.log.iter().map(probe).collect::<Vec<_>>(),
     })
 }
 
@@ -208,6 +229,7 @@ fn corten(container: &InspectedContainer) -> Value {
     };
     json!({
         "UserNamespace": namespace,
+        "HealthOnFailure": container.record.spec.health_on_failure.name(),
         // Leased while the container runs.
         "IdRange": range.map(|(first, count)| json!({"First": first, "Count": count})),
     })
