@@ -50,6 +50,8 @@ pub struct Process {
     /// Empty leaves the process in that of the runtime.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub apparmor_profile: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub selinux_label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
 }
@@ -120,6 +122,9 @@ pub struct Linux {
     pub readonly_paths: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rootfs_propagation: String,
+    /// The SELinux label of the container's file systems.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mount_label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ pub mod dir;
 pub mod error;
 pub mod exec;
 pub mod fs;
+pub mod label;
 pub mod memory;
 pub mod mount;
 pub mod network;

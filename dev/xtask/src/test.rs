@@ -22,6 +22,9 @@ const TYPOS_VERSION: &str = "typos==1.52.0";
 /// Told to the guest's sh, with corten and corten-e2e on its PATH; skipped, and said so, until it is there.
 const GUEST_SCRIPT: &str = "dev/e2e/guest.sh";
 
+/// The same for a boot with SELinux.
+const GUEST_SELINUX_SCRIPT: &str = "dev/e2e/guest-selinux.sh";
+
 const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 type Check = fn(&Path) -> Result<Outcome>;
@@ -254,6 +257,7 @@ fn in_guest(root: &Path) -> Result<Outcome> {
         script: "exit 3".to_owned(),
         binary,
         files: vec![("bin/corten-e2e".to_owned(), end_to_end_binary(root)?)],
+        arguments: String::new(),
         timeout: GUEST_TIMEOUT,
     };
     let code = guest::boot(root, &task)?;
@@ -263,9 +267,17 @@ fn in_guest(root: &Path) -> Result<Outcome> {
         )));
     }
     task.script = workspace::read_text(&script)?;
-    match guest::boot(root, &task)? {
-        0 => Ok(Outcome::Passed),
-        code => Err(Failure::new(format!("{GUEST_SCRIPT} in the guest: exit code {code}"))),
+    guest_passes(root, &task, GUEST_SCRIPT)?;
+    // A kernel has one of the two: the first boot is AppArmor's.
+    task.script = workspace::read_text(&root.join(GUEST_SELINUX_SCRIPT))?;
+    "security=selinux".clone_into(&mut task.arguments);
+    passed(guest_passes(root, &task, GUEST_SELINUX_SCRIPT))
+}
+
+fn guest_passes(root: &Path, task: &guest::Task, name: &str) -> Result<()> {
+    match guest::boot(root, task)? {
+        0 => Ok(()),
+        code => Err(Failure::new(format!("{name} in the guest: exit code {code}"))),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct SystemInfo {
     pub memory: u64,
     /// AppArmor is active: profiles can be asked for. Without that a container is in none.
     pub apparmor: bool,
+    /// SELinux is active: containers are labelled, if its policy knows them.
+    pub selinux: bool,
 }
 
 /// Collects it. Reads every container's state; takes no lock.
@@ -75,6 +77,7 @@ pub fn system(engine: &Engine) -> Result<SystemInfo, Error> {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         memory: memory.totalram as u64 * u64::from(memory.mem_unit),
         apparmor: lsm::has_apparmor(),
+        selinux: facts.selinux,
     })
 }
 

@@ -74,7 +74,8 @@ impl Keeper {
     ) -> Result<(), Error> {
         let facts = engine.facts()?;
         // On v2 init is born into its cgroup, which does not exist yet; a joining init needs to know whom.
-        if facts.cgroups.is_v2() || spec.joins_another() {
+        // Nor are a container's labels for SELinux chosen.
+        if facts.cgroups.is_v2() || spec.joins_another() || facts.selinux {
             return Ok(());
         }
         let mut lease = if spec.host_ids().is_some() { None } else { Some(id_range::lease(engine, id, 0)?) };

@@ -23,6 +23,8 @@ pub struct Order {
     pub stdin_once: bool,
     /// The host user and group that the FIFOs belong to: the container's root.
     pub owner: (u32, u32),
+    /// The SELinux label of the FIFOs; empty for none.
+    pub label: String,
     pub log: Option<LogOrder>,
     /// How its events tell of it.
     pub subject: Subject,
@@ -121,6 +123,7 @@ impl Order {
         }
         writer.number(self.owner.0.into());
         writer.number(self.owner.1.into());
+        writer.bytes(self.label.as_bytes());
         writer.flag(self.log.is_some());
         if let Some(log) = &self.log {
             path(&mut writer, &log.path);
@@ -159,6 +162,7 @@ impl Order {
         let (terminal, stdin, stdin_once) = (reader.flag()?, reader.flag()?, reader.flag()?);
         let (volatile, client, locked) = (reader.flag()?, reader.flag()?, reader.flag()?);
         let owner = (reader.number()?.try_into().ok()?, reader.number()?.try_into().ok()?);
+        let label = reader.text()?;
         let log = if reader.flag()? {
             Some(LogOrder {
                 path: path(&mut reader)?,
@@ -189,6 +193,7 @@ impl Order {
             stdin,
             stdin_once,
             owner,
+            label,
             log,
             subject,
             probe,
@@ -241,6 +246,7 @@ mod tests {
             terminal: true,
             stdin_once: true,
             owner: (268_435_456, 7),
+            label: "a:b:c:s0".to_owned(),
             log: Some(LogOrder { path: PathBuf::from("/l"), max_size: 1 << 24, max_files: 4 }),
             subject: Subject {
                 journal: PathBuf::from("/e"),

@@ -7,6 +7,7 @@ use corten_sys::process::{self, Cloned, namespace};
 use corten_sys::{Dir, SysError, pty, socket};
 
 use crate::init::Report;
+use crate::init::prelude::new_session_keyring;
 use crate::init::steps::{payload, stdio};
 use crate::launch::{Launched, StartFailure, set_limit};
 use crate::plan::ProcessPlan;
@@ -73,7 +74,7 @@ fn run(
         // Here, with the host's rights still: inside raising one is refused.
         set_limit(process::own_pid(), resource, soft, hard)?;
     }
-    process::new_session_keyring()?;
+    new_session_keyring(&plan.selinux)?;
     let rest = target.namespaces & !namespace::PID;
     process::enter_namespaces(&target.pidfd, rest)?;
     if rest & namespace::USER != 0 {

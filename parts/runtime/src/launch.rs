@@ -218,7 +218,7 @@ impl Launched {
         let trees = plan.trees.iter().map(|tree| open_tree(tree, userns.as_ref()));
         let mut trees = trees.collect::<Result<Vec<_>, SysError>>()?;
         if !plan.nodes.is_empty() {
-            trees.push(nodes::make(&plan.nodes, plan.ids)?);
+            trees.push(nodes::make(&plan.nodes, plan.ids, &plan.mount_label)?);
         }
         let dev = self.dev(plan)?;
         let fds = inheritance.stdio.iter().chain(&dev).chain(&trees).chain(&inheritance.cgroup_socket);

@@ -12,4 +12,5 @@ pub mod lsm;
 mod nodes;
 pub mod plan;
 pub mod seccomp;
+pub mod selinux;
 pub mod template;

@@ -10,11 +10,14 @@ use corten_sys::SysError;
 use corten_sys::mount::{self, MountAttrFlags};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 
-use crate::plan::{DevFilesystem, DeviceStep, Entry, IdRange};
+use crate::plan::{CONTEXT, DevFilesystem, DeviceStep, Entry, IdRange};
 
-/// Makes nodes in a detached tmpfs, named by their numbers.
-pub(crate) fn make(nodes: &[DeviceStep], ids: Option<IdRange>) -> Result<OwnedFd, SysError> {
-    let options = [("mode", Some("0755")), ("size", Some("1m"))];
+/// Makes nodes in a detached tmpfs, named by their numbers and with this SELinux label, where there is one.
+pub(crate) fn make(nodes: &[DeviceStep], ids: Option<IdRange>, label: &str) -> Result<OwnedFd, SysError> {
+    let mut options = vec![("mode", Some("0755")), ("size", Some("1m"))];
+    if !label.is_empty() {
+        options.push((CONTEXT, Some(label)));
+    }
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let tree = mount::new_filesystem("tmpfs", &options, attributes)?;
     for (number, node) in nodes.iter().enumerate() {

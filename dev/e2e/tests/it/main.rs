@@ -31,6 +31,7 @@ mod rename;
 mod restart;
 mod run;
 mod security;
+mod selinux;
 mod stats;
 mod top;
 mod tty;

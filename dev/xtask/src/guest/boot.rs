@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::Task;
 use super::initramfs::{BEGIN, EXIT};
 use crate::failure::{Failure, Result};
 use crate::shell::Cmd;
@@ -25,7 +26,8 @@ pub(super) fn make_disk(dir: &Path) -> Result<PathBuf> {
 }
 
 /// Boots, passes the script's output on, and returns its exit code. QEMU is gone when this returns.
-pub(super) fn run(kernel: &Path, initrd: &Path, disk: &Path, timeout: Duration) -> Result<u8> {
+pub(super) fn run(kernel: &Path, initrd: &Path, disk: &Path, task: &Task) -> Result<u8> {
+    let arguments = format!("console=ttyS0 quiet loglevel=3 panic=-1 {}", task.arguments);
     let drive = format!("file={},if=virtio,format=raw,cache=unsafe", disk.display());
     let mut command = Cmd::new("qemu-system-x86_64")
         .args([
@@ -46,13 +48,13 @@ pub(super) fn run(kernel: &Path, initrd: &Path, disk: &Path, timeout: Duration) 
         .arg(kernel)
         .arg("-initrd")
         .arg(initrd)
-        .args(["-drive", &drive, "-append", "console=ttyS0 quiet loglevel=3 panic=-1"])
+        .args(["-drive", &drive, "-append", &arguments])
         .into_command();
     command.stdout(Stdio::piped());
     let child = command.spawn().map_err(|error| Failure::new(format!("run qemu-system-x86_64: {error}")))?;
     let mut qemu = Qemu(child);
     let lines = qemu.lines()?;
-    follow(&lines, Instant::now() + timeout)
+    follow(&lines, Instant::now() + task.timeout)
 }
 
 /// The emulator; ended with its owner.

@@ -29,6 +29,8 @@ pub(crate) struct Task {
     pub(crate) binary: PathBuf,
     /// More files: the path in the guest, without its leading slash, and the file on the host.
     pub(crate) files: Vec<(String, PathBuf)>,
+    /// More words for the kernel's command line.
+    pub(crate) arguments: String,
     /// From the start of QEMU to the exit of the script.
     pub(crate) timeout: Duration,
 }
@@ -37,7 +39,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let options = Options::parse(args)?;
     let root = workspace::root();
     let binary = workspace::build_release(&root)?;
-    let task = Task { script: options.script, binary, files: options.files, timeout: options.timeout };
+    let Options { script, files, arguments, timeout } = options;
+    let task = Task { script, binary, files, arguments, timeout };
     Ok(ExitCode::from(boot(&root, &task)?))
 }
 
@@ -52,19 +55,25 @@ pub(crate) fn boot(root: &Path, task: &Task) -> Result<u8> {
     let initrd = scratch.path().join("initramfs.cpio");
     initramfs::write(&initrd, &kernel, &Busybox::of_host()?, task)?;
     let disk = boot::make_disk(scratch.path())?;
-    boot::run(&kernel.image, &initrd, &disk, task.timeout)
+    boot::run(&kernel.image, &initrd, &disk, task)
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     script: String,
     files: Vec<(String, PathBuf)>,
+    arguments: String,
     timeout: Duration,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Self { script: String::new(), files: Vec::new(), timeout: DEFAULT_TIMEOUT };
+        let mut options = Self {
+            script: String::new(),
+            files: Vec::new(),
+            arguments: String::new(),
+            timeout: DEFAULT_TIMEOUT,
+        };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| Failure::new(format!("{arg} needs a value")));
@@ -80,6 +89,7 @@ impl Options {
                         .map_err(|_| Failure::new(format!("--timeout {text}: not a number of seconds")))?;
                     options.timeout = Duration::from_secs(seconds);
                 }
+                "--append" => value()?.clone_into(&mut options.arguments),
                 "--script" => options.script = workspace::read_text(Path::new(value()?))?,
                 "--file" => {
                     let text = value()?;
@@ -119,9 +129,13 @@ mod tests {
         let expected = Options {
             script: "corten run --rm hello-world".to_owned(),
             files: vec![("bin/it".to_owned(), PathBuf::from("/t/it"))],
+            arguments: "enforcing=1".to_owned(),
             timeout: Duration::from_secs(9),
         };
-        assert_eq!(parse("--timeout 9 --file /t/it:/bin/it -- corten run --rm hello-world"), Ok(expected));
+        assert_eq!(
+            parse("--timeout 9 --append enforcing=1 --file /t/it:/bin/it -- corten run --rm hello-world"),
+            Ok(expected)
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use corten_runtime::cgroups::Cgroup;
 use corten_runtime::exec::{Target, launch};
 use corten_runtime::launch::Launched;
 use corten_runtime::plan::ProcessPlan;
-use corten_sys::SysError;
 use corten_sys::process::{self, Exit, Pid, namespace};
+use corten_sys::{SysError, label};
 use rustix::fs::{Gid, Uid};
 
 use super::record::ContainerRecord;
@@ -90,6 +90,9 @@ pub fn exec(engine: &Engine, record: &ContainerRecord, options: &ExecOptions) ->
     let (fifos, mut ends) = stdio(options)?;
     if record.spec.host_ids().is_none() {
         give_to_container(&fifos, start::read_id_range(run.init.pid)?.base)?;
+    }
+    if !record.mount_label.is_empty() {
+        fifos.iter().try_for_each(|fifo| label::set_on(fifo, "pipe", &record.mount_label))?;
     }
     let launched = launch(&target, &plan(record, options)?, &seccomp, fifos)?;
     ends.terminal = launched.wait_exec().inspect_err(|_| launched.abandon())?;
@@ -226,6 +229,7 @@ fn plan(record: &ContainerRecord, options: &ExecOptions) -> Result<ProcessPlan, 
         effective: capabilities,
         no_new_privileges: record.spec.security.no_new_privileges,
         apparmor: if options.privileged { "" } else { record.spec.security.apparmor_to_enter() }.to_owned(),
+        selinux: record.process_label.clone(),
         terminal: options.tty,
         create_directory: false,
         reaper: false,

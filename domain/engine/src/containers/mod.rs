@@ -15,6 +15,7 @@ mod pattern;
 mod pause;
 mod prune;
 pub mod record;
+mod relabel;
 mod remove;
 mod rename;
 mod restart;

@@ -8,7 +8,7 @@ use corten_spec::image_config::Healthcheck;
 use corten_sys::{SysError, fs};
 use serde::{Deserialize, Serialize};
 
-use super::spec::{ContainerSpec, MountKind, Share};
+use super::spec::{ContainerSpec, MountKind, Relabel, Share};
 use crate::{Engine, Error};
 
 /// The name of the record in a container's directory.
@@ -44,6 +44,12 @@ pub struct ContainerRecord {
     /// What a check of the kind `CMD-SHELL` is run by; empty without a health check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shell: Vec<String>,
+    /// The SELinux label of its processes; empty leaves them as they are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub process_label: String,
+    /// The SELinux label of its files; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mount_label: String,
 }
 
 /// The process, image and flags taken together.
@@ -61,6 +67,9 @@ pub struct ProcessRecord {
 pub struct MountRecord {
     pub target: String,
     pub read_only: bool,
+    /// Label the source for SELinux at every start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relabel: Option<Relabel>,
     pub source: MountKind,
     /// The path on the host; empty for a tmpfs.
     pub path: PathBuf,

@@ -103,7 +103,29 @@ pub enum Restart {
 pub struct MountSpec {
     pub target: String,
     pub read_only: bool,
+    /// Label the source for SELinux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relabel: Option<Relabel>,
     pub source: MountKind,
+}
+
+/// Which SELinux label the source of a mount gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relabel {
+    /// `z`: that of every container.
+    Shared,
+    /// `Z`: that of this container alone.
+    Private,
+}
+
+impl Relabel {
+    /// docker's option for it.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Shared => 'z',
+            Self::Private => 'Z',
+        }
+    }
 }
 
 /// What is mounted.
@@ -161,6 +183,9 @@ pub struct SecurityOptions {
     pub unmasked: bool,
     /// The profile asked for.
     pub apparmor: Option<String>,
+    /// The options of `label=` for SELinux.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl SecurityOptions {

@@ -14,7 +14,7 @@ use corten_sys::{Errno, fs};
 use super::record::ContainerRecord;
 use super::spec::{LogDriver, Restart};
 use super::state::Status;
-use super::{health, oci_spec, seccomp_cache, state};
+use super::{health, oci_spec, relabel, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
@@ -250,6 +250,7 @@ fn build(
 ) -> Result<(Order, CgroupOrder), Error> {
     let run_dir = engine.run_dir(&record.id);
     let directory = record.directory(engine);
+    relabel::sources(record)?;
     oci_spec::files::write(&run_dir, record, ids.range)?;
     health::begin(engine, record)?;
     let spec = oci_spec::generate(engine, record, facts, ids.range)?;
@@ -287,6 +288,7 @@ fn build(
         client: options.client.is_some(),
         locked: true,
         owner: plan.launch.owner,
+        label: record.mount_label.clone(),
         restarts: last.filter(|_| options.by_policy).map_or(0, |last| last.restarts + 1),
         backoff_ms: last.filter(|_| options.by_policy).map_or(0, |last| next_backoff_ms(&last)),
         generation: last.map_or(1, |last| last.generation + 1),

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use corten_sys::error::Context;
-use corten_sys::{Errno, SysError, fs, socket};
+use corten_sys::{Errno, SysError, fs, label, socket};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 
 use crate::log_file::Stream;
@@ -49,7 +49,7 @@ impl Channels {
         }
         let stdin = if order.stdin {
             let path = order.run_dir.join("stdin");
-            make_fifo(&path, order.owner)?;
+            make_fifo(&path, order)?;
             // Open both ways first: opening one way alone waits for the other (fifo(7)).
             let both = open(&path, OFlags::RDWR)?;
             let reader = open(&path, OFlags::RDONLY)?;
@@ -62,7 +62,7 @@ impl Channels {
         let mut payload = vec![stdin];
         for name in ["stdout", "stderr"] {
             let path = order.run_dir.join(name);
-            make_fifo(&path, order.owner)?;
+            make_fifo(&path, order)?;
             payload.push(open(&path, OFlags::RDWR)?);
             channels.outputs.push(open(&path, OFlags::RDONLY | OFlags::NONBLOCK)?);
         }
@@ -145,12 +145,13 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, SysError> {
     rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).on("open", path)
 }
 
-fn make_fifo(path: &Path, owner: (u32, u32)) -> Result<(), SysError> {
+fn make_fifo(path: &Path, order: &Order) -> Result<(), SysError> {
     // One left by an earlier run may hold that run's last bytes.
     fs::remove_file(path)?;
     let mode = Mode::from_bits_truncate(FIFO_MODE);
     rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0).on("mkfifo", path)?;
     rustix::fs::chmod(path, mode).on("chmod", path)?;
-    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
-    rustix::fs::chown(path, Some(uid), Some(gid)).on("chown", path)
+    let (uid, gid) = (Uid::from_raw(order.owner.0), Gid::from_raw(order.owner.1));
+    rustix::fs::chown(path, Some(uid), Some(gid)).on("chown", path)?;
+    if order.label.is_empty() { Ok(()) } else { label::set(path, &order.label) }
 }

@@ -168,7 +168,7 @@ fn run(socket: &UnixStream) -> Result<std::convert::Infallible, StartFailure> {
     early?;
     let (plan, seccomp) = decode(&message.bytes)?;
     let mut handed = Handed { fds: message.fds.into() };
-    prepared.settle()?;
+    prepared.settle(&plan.process.selinux)?;
     let mut stdio =
         if plan.process.terminal { Vec::new() } else { vec![handed.next()?, handed.next()?, handed.next()?] };
     if plan.mounts.iter().any(|step| step.source == MountSource::Dev) {

@@ -3,9 +3,10 @@
 use std::os::fd::OwnedFd;
 
 use corten_sys::mount::{self, MountAttrFlags};
-use corten_sys::{SysError, network, process};
-use rustix::fs::Mode;
+use corten_sys::{Dir, Errno, SysError, label, network, process};
+use rustix::fs::{Mode, OFlags};
 
+use crate::lsm;
 use crate::plan::{Entry, NewFilesystem, Prelude};
 
 /// What is done already.
@@ -22,7 +23,7 @@ impl Prepared {
     /// Does what the prelude asks for. A file system that cannot be made is left for the plan's own attempt, which
     /// reports why.
     pub(crate) fn work(&mut self, prelude: Prelude) -> Result<(), SysError> {
-        self.settle()?;
+        self.settle("")?;
         if prelude.own_network {
             self.loopback_up()?;
         }
@@ -34,8 +35,9 @@ impl Prepared {
         Ok(())
     }
 
-    /// Makes this process one of its own: untraceable, the container's root, in a session and keyring of its own.
-    pub(crate) fn settle(&mut self) -> Result<(), SysError> {
+    /// Makes this process one of its own: untraceable, the container's root, in a session and keyring of its own, which
+    /// has the payload's SELinux label.
+    pub(crate) fn settle(&mut self, label: &str) -> Result<(), SysError> {
         if std::mem::replace(&mut self.settled, true) {
             return Ok(());
         }
@@ -45,7 +47,7 @@ impl Prepared {
         rustix::process::umask(Mode::empty());
         process::become_ids(0, 0)?;
         rustix::process::setsid().map_err(|errno| SysError::new("setsid", "", errno))?;
-        process::new_session_keyring()
+        new_session_keyring(label)
     }
 
     /// Switches the loopback on, once.
@@ -60,12 +62,21 @@ impl Prepared {
     }
 }
 
+/// Joins a new session keyring that has the SELinux label, where there is one.
+pub(crate) fn new_session_keyring(label: &str) -> Result<(), SysError> {
+    if !label.is_empty() {
+        lsm::label_keys(&Dir::open("/")?, label)?;
+    }
+    process::new_session_keyring()
+}
+
 /// Makes a file system, detached, with what belongs in it.
 pub(crate) fn make(wanted: &NewFilesystem) -> Result<OwnedFd, SysError> {
     let options: Vec<_> =
         wanted.options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
     let attributes = MountAttrFlags::from_bits_retain(wanted.attributes);
     let tree = mount::new_filesystem(&wanted.kind, &options, attributes)?;
+    label_root(&tree, wanted)?;
     for entry in &wanted.entries {
         match entry {
             Entry::Directory(name) => rustix::fs::mkdirat(&tree, name, Mode::from_bits_truncate(0o755))
@@ -75,4 +86,20 @@ pub(crate) fn make(wanted: &NewFilesystem) -> Result<OwnedFd, SysError> {
         }
     }
     Ok(tree)
+}
+
+fn label_root(tree: &OwnedFd, wanted: &NewFilesystem) -> Result<(), SysError> {
+    if wanted.label.is_empty() {
+        return Ok(());
+    }
+    // The mount's own descriptor is one of the O_PATH kind.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(tree, ".", flags, Mode::empty())
+        .map_err(|errno| SysError::new("open", &wanted.kind, errno))?;
+    match label::set_on(&root, &wanted.kind, &wanted.label) {
+        // The root of the message queues belongs to who has made the IPC namespace, which is no user of a container's own
+        // user namespace: there they keep the label that the policy gives them.
+        Err(error) if error.errno() == Errno::PERM => Ok(()),
+        other => other,
+    }
 }

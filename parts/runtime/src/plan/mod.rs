@@ -86,6 +86,9 @@ pub struct LaunchPlan {
     pub oom_score_adj: Option<i32>,
     /// The host user and group of the container's root: what stdio FIFOs belong to.
     pub owner: (u32, u32),
+    /// The SELinux label of what is made outside for the container; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mount_label: String,
 }
 
 /// What is done inside, by init.
@@ -109,6 +112,9 @@ pub struct InitPlan {
     pub join_cgroups: bool,
     pub new_cgroup_namespace: bool,
     pub root_propagation: Propagation,
+    /// The SELinux label of the root and of the file systems made for the container; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mount_label: String,
     pub process: ProcessPlan,
 }
 
@@ -144,7 +150,27 @@ pub struct NewFilesystem {
     pub attributes: u32,
     /// What is put into it before anything is mounted below.
     pub entries: Vec<Entry>,
+    /// The SELinux label of its root, where a mount option cannot say it; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
 }
+
+impl NewFilesystem {
+    /// Labels everything in it as runc does; /proc, /sys and cgroups keep what the policy says.
+    fn set_label(&mut self, label: &str) {
+        match self.kind.as_str() {
+            _ if label.is_empty() => {}
+            "tmpfs" | "devpts" => self.options.push((CONTEXT.to_owned(), Some(label.to_owned()))),
+            // The kernel takes no context for it in a user namespace.
+            "mqueue" => label.clone_into(&mut self.label),
+            _ => {}
+        }
+    }
+}
+
+/// The mount option that labels a whole file system for SELinux (mount(8)). In a user namespace the kernel takes it for
+/// tmpfs, devpts and overlay (5.13).
+pub(crate) const CONTEXT: &str = "context";
 
 /// Something in a new file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +180,8 @@ pub enum Entry {
     Link(String, String),
 }
 
-/// What init does before its plan is there, while the command still reads the image (see [`Prelude::new`]).
+/// What init does before its plan is there, while the command still reads the image (see [`Prelude::new`]). Nothing of it
+/// is labelled: with SELinux there is none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prelude {
     pub own_network: bool,
@@ -183,7 +210,8 @@ impl Prelude {
             _ => None,
         };
         let own_network = namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Network);
-        Ok((Self { own_network, filesystems: steps.into_iter().filter_map(early).collect() }, dev))
+        let filesystems = steps.into_iter().filter_map(early).collect();
+        Ok((Self { own_network, filesystems }, dev))
     }
 }
 
@@ -243,6 +271,9 @@ pub struct ProcessPlan {
     /// Entered with the execve; none where it is empty.
     #[serde(default)]
     pub apparmor: String,
+    /// The SELinux label taken with the execve; the one that corten has where it is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selinux: String,
     pub terminal: bool,
     /// Make the working directory where it is missing.
     pub create_directory: bool,
@@ -306,6 +337,13 @@ impl Plan {
         }
         let mut devices: Vec<DeviceStep> = spec.linux.devices.iter().map(device_step).collect();
         fill(&mut mounts);
+        let label = spec.linux.mount_label.as_str();
+        for step in &mut mounts {
+            if let MountSource::New(filesystem) = &mut step.source {
+                filesystem.set_label(label);
+            }
+        }
+        label.clone_into(&mut launch.mount_label);
         if idmap {
             launch.dev = take_dev(&mut mounts, &mut devices);
             mounts.extend(devices.iter().enumerate().map(|(index, device)| node_step(index, device)));
@@ -327,6 +365,7 @@ impl Plan {
             sysctl: spec.linux.sysctl.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             join_cgroups: input.join_cgroups,
             new_cgroup_namespace,
+            mount_label: label.to_owned(),
             root_propagation: options::propagation(&spec.linux.rootfs_propagation).unwrap_or_default(),
             process: process(spec, input.user, input.groups, input.reaper)?,
         };
@@ -405,6 +444,7 @@ fn mount_step(
             options: options.data,
             attributes,
             entries: Vec::new(),
+            label: String::new(),
         })
     };
     Ok(MountStep { target: mount.destination.clone(), source, populate, seal })
@@ -480,6 +520,7 @@ fn process(spec: &Spec, user: String, groups: Vec<String>, reaper: bool) -> Resu
         effective: set(&capabilities.effective)?,
         no_new_privileges: spec.process.no_new_privileges,
         apparmor: spec.process.apparmor_profile.clone(),
+        selinux: spec.process.selinux_label.clone(),
         terminal: spec.process.terminal,
         create_directory: true,
         reaper,

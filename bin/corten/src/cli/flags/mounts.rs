@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use corten_engine::containers::spec::{MountKind, MountSpec};
+use corten_engine::containers::spec::{MountKind, MountSpec, Relabel};
 
-use super::{security, values};
+use super::values;
 
 /// Reads `[SOURCE:]TARGET[:OPTIONS]`. A source that is no path is a volume's name.
 pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> {
@@ -26,6 +26,7 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
     let mut read_only = false;
     let mut no_copy = false;
     let mut propagation = None;
+    let mut relabel = None;
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => read_only = true,
@@ -34,7 +35,8 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
                 propagation = Some(option.to_owned());
             }
-            "z" | "Z" => return Err(format!("volume {text}: option {option}: {}", security::no_labels())),
+            "z" => relabel = Some(Relabel::Shared),
+            "Z" => relabel = Some(Relabel::Private),
             _ => return Err(format!("{}: invalid mode: {options}", invalid())),
         }
     }
@@ -50,7 +52,7 @@ pub(super) fn volume(text: &str, directory: &Path) -> Result<MountSpec, String> 
             options: BTreeMap::new(),
         },
     };
-    Ok(MountSpec { target: target.to_owned(), read_only, source })
+    Ok(MountSpec { target: target.to_owned(), read_only, relabel, source })
 }
 
 fn absolute(path: &str, directory: &Path) -> String {
@@ -63,7 +65,7 @@ pub(super) fn tmpfs(text: &str) -> MountSpec {
     let options: Vec<String> =
         options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
     let read_only = options.iter().any(|option| option == "ro");
-    MountSpec { target: target.to_owned(), read_only, source: MountKind::Tmpfs { options } }
+    MountSpec { target: target.to_owned(), read_only, relabel: None, source: MountKind::Tmpfs { options } }
 }
 
 /// Reads the `key=value` list of `--mount`, which is one CSV record.
@@ -184,7 +186,7 @@ impl Fields {
                 return Err(format!("mount type {other} is not supported: bind, volume, tmpfs or image"));
             }
         };
-        Ok(MountSpec { target, read_only: self.read_only, source })
+        Ok(MountSpec { target, read_only: self.read_only, relabel: None, source })
     }
 }
 
@@ -211,6 +213,10 @@ mod tests {
         assert!(bind.read_only);
         assert!(
             matches!(bind.source, MountKind::Bind { path, create: true, propagation: Some(mode), .. } if path == "/work/./x" && mode == "rslave")
+        );
+        assert_eq!(
+            ["/x:/data:z", "/x:/data:ro,Z", "/x:/data"].map(|text| of(text).relabel),
+            [Some(Relabel::Shared), Some(Relabel::Private), None]
         );
         for text in ["", "a:", ":/x", "a:b", "a:/b:c:d", "/a:/b:nope"] {
             assert!(volume(text, Path::new("/")).is_err(), "{text}");

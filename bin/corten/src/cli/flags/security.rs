@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use corten_engine::containers::spec::{NamespaceModes, NetworkMode, Seccomp, SecurityOptions, Share};
-use corten_runtime::lsm;
 use corten_sys::fs;
 
 use super::args::ContainerFlags;
@@ -29,22 +28,11 @@ pub(super) fn options(list: &[String], directory: &Path) -> Result<SecurityOptio
             }
             ("systempaths", "unconfined") => options.unmasked = true,
             ("apparmor", profile) => options.apparmor = Some(profile.to_owned()),
-            // Which is what it is.
-            ("label", "disable") => {}
-            ("label", _) => return Err(format!("security option {option}: {}", no_labels())),
+            ("label", option) => options.labels.push(option.to_owned()),
             _ => return Err(daemon(&format!("invalid --security-opt 2: \"{option}\""))),
         }
     }
     Ok(options)
-}
-
-/// Why nothing is labelled. Confining by SELinux is not there: not the processes, nor what they would have to read.
-pub(super) fn no_labels() -> &'static str {
-    if lsm::has_selinux() {
-        "corten does not label for SELinux yet"
-    } else {
-        "SELinux is not active on this host"
-    }
 }
 
 /// Reads the namespace flags.

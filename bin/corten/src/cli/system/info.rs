@@ -63,7 +63,11 @@ fn text(info: &SystemInfo) -> String {
         " Runtimes: corten".to_owned(),
         " Default Runtime: corten".to_owned(),
         " Security Options:".to_owned(),
-        format!("{}  seccomp", if info.apparmor { apparmor } else { "" }),
+        format!(
+            "{}{}  seccomp",
+            if info.apparmor { apparmor } else { "" },
+            if info.selinux { "  selinux\n" } else { "" }
+        ),
         "   Profile: builtin".to_owned(),
         "  userns".to_owned(),
         "   Default: a range of ids for each container".to_owned(),
@@ -84,7 +88,8 @@ fn text(info: &SystemInfo) -> String {
 
 fn security_options(info: &SystemInfo) -> Vec<&'static str> {
     let apparmor = info.apparmor.then_some("name=apparmor,profile=unconfined");
-    apparmor.into_iter().chain(["name=seccomp,profile=builtin", "name=userns"]).collect()
+    let selinux = info.selinux.then_some("name=selinux");
+    apparmor.into_iter().chain(selinux).chain(["name=seccomp,profile=builtin", "name=userns"]).collect()
 }
 
 /// The members of docker's document that mean something here.

@@ -1,6 +1,7 @@
 //! Creating a container: image and flags become a record, a directory, a name and volumes.
 
 mod host_checks;
+mod labels;
 pub(super) mod limits;
 mod mounts;
 mod process_record;
@@ -82,6 +83,7 @@ fn compose(
 ) -> Result<ContainerRecord, Error> {
     let id = undo.id.clone();
     let process = process_record::compose(&spec, image, &id)?;
+    let selinux = labels::choose(engine, &spec)?;
     let mounts = mounts::resolve(engine, &spec, image, &id, &mut undo.volumes)?;
     let hostname =
         match (&spec.hostname, spec.network == super::spec::NetworkMode::Host || spec.namespaces.uts_host) {
@@ -115,6 +117,8 @@ fn compose(
         stopped_by_user: false,
         shell: if healthcheck.is_some() { health::shell(image) } else { Vec::new() },
         healthcheck,
+        process_label: selinux.process,
+        mount_label: selinux.mount,
         spec,
     })
 }

@@ -43,7 +43,13 @@ pub(super) fn resolve(
                 labels: Default::default(),
                 options: Default::default(),
             };
-            mounts.push(one(engine, spec, &MountSpec { target, read_only: false, source }, id, made)?);
+            mounts.push(one(
+                engine,
+                spec,
+                &MountSpec { target, read_only: false, relabel: None, source },
+                id,
+                made,
+            )?);
         }
     }
     // Parents before what lies below them.
@@ -84,6 +90,7 @@ fn one(
     let mut record = MountRecord {
         target,
         read_only: mount.read_only,
+        relabel: mount.relabel,
         source: mount.source.clone(),
         path: PathBuf::new(),
         below: None,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use corten_runtime::plan::IdRange;
-use corten_sys::{SysError, fs};
+use corten_sys::{SysError, fs, label};
 use rustix::fs::{Gid, Mode, Uid};
 
 use crate::Error;
@@ -31,6 +31,9 @@ pub(crate) fn write(run_dir: &Path, record: &ContainerRecord, ids: Option<IdRang
         if let Some(ids) = ids {
             let (uid, gid) = (Uid::from_raw(ids.base), Gid::from_raw(ids.base));
             rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(on)?;
+        }
+        if !record.mount_label.is_empty() {
+            label::set_on(&file, name, &record.mount_label)?;
         }
     }
     Ok(())

@@ -45,6 +45,7 @@ pub(crate) fn generate(
             masked_paths: linux::masked_paths(spec),
             readonly_paths: linux::readonly_paths(spec),
             rootfs_propagation: String::new(),
+            mount_label: record.mount_label.clone(),
             // The cgroup and the filter are made from the record itself.
             resources: None,
             seccomp: None,
@@ -70,6 +71,7 @@ fn process(record: &ContainerRecord) -> Result<Process, Error> {
         rlimits: rlimits(spec),
         no_new_privileges: spec.security.no_new_privileges,
         apparmor_profile: spec.security.apparmor_to_enter().to_owned(),
+        selinux_label: record.process_label.clone(),
         oom_score_adj: spec.oom_score_adj,
         ..Process::default()
     })

@@ -6,7 +6,7 @@ use corten_sys::mount::{self, Attributes, Depth, MountAttrFlags};
 use corten_sys::{Dir, Errno, SysError};
 use rustix::fs::{FileType, OFlags};
 
-use crate::plan::InitPlan;
+use crate::plan::{CONTEXT, InitPlan};
 
 /// Covers the masked paths (files by the container's /dev/null, directories by one empty read-only tmpfs) and
 /// makes the read-only ones so.
@@ -23,7 +23,7 @@ pub(crate) fn cover(plan: &InitPlan, rootfs: &Dir) -> Result<(), SysError> {
             mount::attach(mount::clone_tree_of(empty, path, Depth::One)?, &target, path)?;
         } else {
             // The first place gets the file system itself: a detached mount cannot be cloned (before Linux 6.15).
-            let made = empty_directory()?;
+            let made = empty_directory(&plan.mount_label)?;
             mount::attach(&made, &target, path)?;
             empty = Some(made);
         }
@@ -66,10 +66,10 @@ fn null_device(rootfs: &Dir) -> Result<OwnedFd, SysError> {
     if is_null { Ok(fd) } else { Err(SysError::at("mask with", "/dev/null", Errno::NODEV)) }
 }
 
-fn empty_directory() -> Result<OwnedFd, SysError> {
-    mount::new_filesystem(
-        "tmpfs",
-        &[("size", Some("0")), ("mode", Some("0755"))],
-        MountAttrFlags::MOUNT_ATTR_RDONLY,
-    )
+fn empty_directory(label: &str) -> Result<OwnedFd, SysError> {
+    let mut options = vec![("size", Some("0")), ("mode", Some("0755"))];
+    if !label.is_empty() {
+        options.push((CONTEXT, Some(label)));
+    }
+    mount::new_filesystem("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_RDONLY)
 }

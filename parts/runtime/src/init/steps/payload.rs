@@ -23,6 +23,7 @@ pub(crate) fn become_it(plan: &ProcessPlan, seccomp: &[u8]) -> Result<Infallible
     enter_directory(&root, &plan.cwd, plan.create_directory)?;
     // Before no_new_privs, which lets a process only into a narrower profile.
     lsm::enter_on_exec(&root, &plan.apparmor)?;
+    lsm::label_on_exec(&root, &plan.selinux)?;
     drop(root);
     hand_over_stdio(&identity)?;
     let mut environment = plan.env.clone();

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, StatVfsMountFlags};
 
 use super::super::Handed;
 use crate::launch::StartFailure;
-use crate::plan::{InitPlan, Propagation as Planned};
+use crate::plan::{CONTEXT, InitPlan, Propagation as Planned};
 
 /// Puts the root together on a tmpfs of its own and opens it.
 ///
@@ -41,6 +41,10 @@ pub(crate) fn build(plan: &InitPlan, handed: &mut Handed) -> Result<Dir, StartFa
         }
     }
     options.push_str(",userxattr");
+    if !plan.mount_label.is_empty() {
+        // In quotes: a level has commas.
+        write!(options, ",{CONTEXT}=\"{}\"", plan.mount_label).unwrap_or_default();
+    }
     make_directory("root")?;
     mount_overlay(plan, options)?;
     let root = Dir::open("root")?;

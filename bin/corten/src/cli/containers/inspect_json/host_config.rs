@@ -84,7 +84,8 @@ fn security_options(spec: &ContainerSpec) -> Vec<String> {
     };
     let apparmor = security.apparmor.as_ref().map(|profile| format!("apparmor={profile}"));
     let no_new = security.no_new_privileges.then(|| "no-new-privileges".to_owned());
-    [no_new, seccomp, apparmor].into_iter().flatten().collect()
+    let labels = security.labels.iter().map(|option| format!("label={option}"));
+    [no_new, seccomp, apparmor].into_iter().flatten().chain(labels).collect()
 }
 
 fn namespaces(spec: &ContainerSpec) -> Map<String, Value> {
@@ -145,8 +146,13 @@ fn bind(mount: &MountSpec) -> Option<String> {
         }
         _ => return None,
     };
-    let options =
-        [mount.read_only.then_some("ro"), no_copy.then_some("nocopy"), propagation.map(String::as_str)];
+    let relabel = mount.relabel.map(|relabel| relabel.letter().to_string());
+    let options = [
+        mount.read_only.then_some("ro"),
+        no_copy.then_some("nocopy"),
+        relabel.as_deref(),
+        propagation.map(String::as_str),
+    ];
     let options: Vec<&str> = options.into_iter().flatten().collect();
     let mut text = format!("{source}:{}", mount.target);
     if !options.is_empty() {
@@ -269,7 +275,8 @@ mod tests {
 
     #[test]
     fn mounts_as_they_were_asked_for() {
-        let mount = |source, read_only| MountSpec { target: "/t".to_owned(), read_only, source };
+        let mount =
+            |source, read_only| MountSpec { target: "/t".to_owned(), read_only, relabel: None, source };
         let volume = |name: Option<&str>, subpath: Option<&str>| MountKind::Volume {
             name: name.map(str::to_owned),
             no_copy: true,

@@ -57,8 +57,8 @@ fn render(container: &InspectedContainer) -> Value {
         "RestartCount": restarts,
         "Driver": "overlay2",
         "Platform": container.image.as_ref().map_or("linux", |image| &image.config.os),
-        "MountLabel": "",
-        "ProcessLabel": "",
+        "MountLabel": record.mount_label,
+        "ProcessLabel": record.process_label,
         "AppArmorProfile": record.spec.security.apparmor.clone().unwrap_or_default(),
         "ExecIDs": null,
         "HostConfig": host_config::render(container),
@@ -153,13 +153,13 @@ fn mount(mount: &MountRecord) -> Option<Value> {
         MountKind::Tmpfs { .. } => return None,
         MountKind::Bind { propagation, .. } => {
             value["Type"] = "bind".into();
-            value["Mode"] = if mount.read_only { "ro" } else { "" }.into();
+            value["Mode"] = mode(mount, "").into();
             value["Propagation"] = propagation.as_deref().unwrap_or("rprivate").into();
         }
         MountKind::Volume { name, .. } => {
             value["Type"] = "volume".into();
             // docker's own word for a volume that any container may use.
-            value["Mode"] = if mount.read_only { "ro" } else { "z" }.into();
+            value["Mode"] = mode(mount, "z").into();
             value["Name"] = name.as_deref().into();
             value["Driver"] = "local".into();
         }
@@ -169,6 +169,13 @@ fn mount(mount: &MountRecord) -> Option<Value> {
         }
     }
     Some(value)
+}
+
+/// The options of `-v`; `plain` where there is none.
+fn mode(mount: &MountRecord, plain: &str) -> String {
+    let relabel = mount.relabel.map(|relabel| relabel.letter().to_string());
+    let options: Vec<String> = mount.read_only.then(|| "ro".to_owned()).into_iter().chain(relabel).collect();
+    if options.is_empty() { plain.to_owned() } else { options.join(",") }
 }
 
 fn network_settings(container: &InspectedContainer) -> Value {
