@@ -10,10 +10,10 @@ mkdir -p "$TMPDIR"
 # For the profile that lsm:: loads.
 mount -t securityfs securityfs /sys/kernel/security
 
-least=85
+least=93
 corten-e2e --test-threads=2 \
     devices:: lsm:: run:: exec:: limits:: adoption:: unwatched:: restart:: security:: namespaces:: \
-    pause:: update:: stats:: top:: rename::renamed prune::what \
+    pause:: health:: update:: stats:: top:: rename::renamed prune::what \
     mounts::a_bind mounts::a_volume mounts::read_only mounts::changes \
     lifecycle::a_life lifecycle::stop lifecycle::start lifecycle::run_detached \
     logs::the_shortest tty::a_terminal tty::detach place::from_inside \

@@ -58,6 +58,11 @@ impl Ui {
         writeln!(io::stderr(), "{}", text.as_ref()).unwrap_or_default();
     }
 
+    /// Says whether a person, not a script, sees what is no data.
+    pub(crate) fn is_watched() -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Says whether a person is looking at the data.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()

@@ -21,6 +21,9 @@ const TYPOS_VERSION: &str = "typos==1.52.0";
 
 /// Told to the guest's sh, with corten and corten-e2e on its PATH; skipped, and said so, until it is there.
 const GUEST_SCRIPT: &str = "dev/e2e/guest.sh";
+/// As that, for a guest that is booted several times; its first argument is the number of the boot.
+const REBOOT_SCRIPT: &str = "dev/e2e/reboot.sh";
+const REBOOTS: u32 = 4;
 
 /// The same for a boot with SELinux.
 const GUEST_SELINUX_SCRIPT: &str = "dev/e2e/guest-selinux.sh";
@@ -42,6 +45,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("e2e", end_to_end),
     ("seccomp", |_| passed(crate::seccomp::run(&[]))),
     ("guest", in_guest),
+    ("reboot", reboots),
     ("docs", docs),
 ];
 
@@ -279,6 +283,28 @@ fn guest_passes(root: &Path, task: &guest::Task, name: &str) -> Result<()> {
         0 => Ok(()),
         code => Err(Failure::new(format!("{name} in the guest: exit code {code}"))),
     }
+}
+
+/// Boots one guest again and again: what is to run after a boot runs, and nothing else.
+fn reboots(root: &Path) -> Result<Outcome> {
+    let script = workspace::read_text(&root.join(REBOOT_SCRIPT))?;
+    let binary = workspace::build_release(root)?;
+    let mut task = guest::Task {
+        script: String::new(),
+        binary,
+        files: Vec::new(),
+        arguments: String::new(),
+        timeout: GUEST_TIMEOUT,
+    };
+    let machine = guest::Guest::new(root)?;
+    for boot in 1..=REBOOTS {
+        task.script = format!("set -- {boot}\n{script}");
+        match machine.boot(&task)? {
+            0 => {}
+            code => return Err(Failure::new(format!("{REBOOT_SCRIPT} in boot {boot}: exit code {code}"))),
+        }
+    }
+    Ok(Outcome::Passed)
 }
 
 /// Builds the end-to-end tests and returns their binary, static like everything built here.

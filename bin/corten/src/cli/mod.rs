@@ -120,6 +120,11 @@ const COMMANDS: &[Command] = &[
     command(&["events"], "Get real time events from the server", system::events::run),
     command(&["version"], "Show the corten version information", system::version::run),
     command(&["info"], "Display system-wide information", system::info::run),
+    command(
+        &["boot"],
+        "Start the containers that should run (restart policies always and unless-stopped)",
+        system::boot::run,
+    ),
 ];
 
 /// A group's name, its line of help, and its members with the commands they stand for.
@@ -193,6 +198,17 @@ const MEMBERS: &[(&str, &[Command])] = &[
             "Display detailed information on one or more images",
             images::inspect_json::run,
         )],
+    ),
+    (
+        "system",
+        &[
+            command(
+                &["install"],
+                "Have the host start containers at boot and stop them at shutdown",
+                system::install::install,
+            ),
+            command(&["uninstall"], "Undo what install did", system::install::uninstall),
+        ],
     ),
     (
         "volume",

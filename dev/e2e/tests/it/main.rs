@@ -8,6 +8,7 @@
 mod adoption;
 mod bad_input;
 mod bad_values;
+mod boot;
 mod devices;
 mod events;
 mod exec;

@@ -48,14 +48,34 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
 ///
 /// Fetches and unpacks the kernel below the target directory the first time.
 pub(crate) fn boot(root: &Path, task: &Task) -> Result<u8> {
-    let installer = Installer::default();
-    installer.require(&[prerequisites::QEMU, prerequisites::BUSYBOX, prerequisites::E2FSPROGS])?;
-    let kernel = kernel::Kernel::fetched(&workspace::target_dir(root).join("guest"), &installer)?;
-    let scratch = Scratch::new("guest")?;
-    let initrd = scratch.path().join("initramfs.cpio");
-    initramfs::write(&initrd, &kernel, &Busybox::of_host()?, task)?;
-    let disk = boot::make_disk(scratch.path())?;
-    boot::run(&kernel.image, &initrd, &disk, task)
+    Guest::new(root)?.boot(task)
+}
+
+/// A guest with its disk, which outlives its boots.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    kernel: kernel::Kernel,
+    scratch: Scratch,
+    disk: PathBuf,
+}
+
+impl Guest {
+    /// Fetches the kernel the first time, and makes an empty disk.
+    pub(crate) fn new(root: &Path) -> Result<Self> {
+        let installer = Installer::default();
+        installer.require(&[prerequisites::QEMU, prerequisites::BUSYBOX, prerequisites::E2FSPROGS])?;
+        let kernel = kernel::Kernel::fetched(&workspace::target_dir(root).join("guest"), &installer)?;
+        let scratch = Scratch::new("guest")?;
+        let disk = boot::make_disk(scratch.path())?;
+        Ok(Self { kernel, scratch, disk })
+    }
+
+    /// As [`boot`], on the disk as the last boot has left it.
+    pub(crate) fn boot(&self, task: &Task) -> Result<u8> {
+        let initrd = self.scratch.path().join("initramfs.cpio");
+        initramfs::write(&initrd, &self.kernel, &Busybox::of_host()?, task)?;
+        boot::run(&self.kernel.image, &initrd, &self.disk, task)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

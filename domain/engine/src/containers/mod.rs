@@ -2,6 +2,7 @@
 
 mod adopt;
 mod beginning;
+pub mod boot;
 mod create;
 mod exec;
 pub mod health;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use corten_engine::containers::spec::Restart;
 use corten_engine::containers::{self, Beginning, ContainerRecord, ContainerSpec, StartOptions};
 use corten_engine::{Engine, ErrorKind};
 use corten_sys::{fs, socket};
@@ -9,7 +10,9 @@ use corten_sys::{fs, socket};
 use super::session::{Session, SessionOptions};
 use crate::cli::flags::table::{self, Usage};
 use crate::cli::flags::{self, AttachFlags, ContainerFlags};
+use crate::cli::system::install;
 use crate::cli::{CliError, Context};
+use crate::ui::Ui;
 
 const USAGE: Usage = Usage {
     name: "corten run",
@@ -37,8 +40,19 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         let begun = keeper.clone_early(&engine, beginning.id(), &spec, options.is_some());
         begun.map_err(|error| CliError::from(error).code(125))?;
     }
+    note_about_boots(context, &spec);
     let result = start(context, &engine, &args, beginning, spec, options);
     result.map_err(|error| error.prefixed().hint("Run 'corten run --help' for more information"))
+}
+
+/// Tells a person, and no script, that the restart policy ends with this boot.
+pub(super) fn note_about_boots(context: &mut Context, spec: &ContainerSpec) {
+    let asks = matches!(spec.restart, Restart::Always | Restart::UnlessStopped);
+    if asks && Ui::is_watched() && !install::is_installed() {
+        context.ui.note(
+            "Note: the restart policy does not act after a reboot until `corten system install` was run",
+        );
+    }
 }
 
 fn start(

@@ -1,8 +1,10 @@
-//! Commands about everything: version, info, inspect, events.
+//! Commands about everything: version, info, inspect, events, boot.
 
+pub(crate) mod boot;
 pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod install;
 pub(crate) mod version;
 
 use serde_json::Value;
