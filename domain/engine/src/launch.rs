@@ -474,8 +474,8 @@ impl Hooks for EngineHooks {
         }
         if !remove.volumes.is_empty() {
             let config = EngineConfig { root: blob.root.clone(), run_root: blob.run_root.clone() };
-            let removed =
-                Engine::open(config).and_then(|engine| volumes::remove_unused(&engine, &remove.volumes));
+            let removed = Engine::open(config)
+                .and_then(|engine| volumes::remove_unused(&engine, &remove.volumes, false));
             if let Err(error) = removed {
                 log::warn!("removing volumes of container {}: {error}", order.id);
             }

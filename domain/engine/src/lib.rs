@@ -12,6 +12,8 @@ mod id_range;
 pub mod images;
 pub mod info;
 pub mod launch;
+pub mod pins;
+pub mod undo;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,8 @@ use corten_sys::clock;
 
 use crate::containers::{self, random_id};
 use crate::filter;
-use crate::{Engine, Error, events};
+use crate::pins::{self, Pinnable};
+use crate::{Engine, Error, events, undo};
 
 /// What a volume is made with.
 #[derive(Debug, Clone, Default)]
@@ -150,11 +151,11 @@ pub fn find(engine: &Engine, name: &str) -> Result<Volume, Error> {
 }
 
 /// Removes those of the volumes, made for one container that has gone, that no other container has taken over.
-pub(crate) fn remove_unused(engine: &Engine, names: &[String]) -> Result<(), Error> {
+pub(crate) fn remove_unused(engine: &Engine, names: &[String], keep: bool) -> Result<(), Error> {
     let records = if names.is_empty() { Vec::new() } else { containers::list(engine)? };
     for name in names {
         if !records.iter().any(|record| record.uses_volume(name)) {
-            destroy(engine, name)?;
+            destroy(engine, name, keep)?;
         }
     }
     Ok(())
@@ -163,6 +164,7 @@ pub(crate) fn remove_unused(engine: &Engine, names: &[String]) -> Result<(), Err
 /// Removes a volume that no container uses.
 pub fn remove(engine: &Engine, name: &str) -> Result<(), Error> {
     find(engine, name)?;
+    pins::check(engine, &Pinnable::Volume(name.to_owned()), name)?;
     let users: Vec<String> = containers::list(engine)?
         .into_iter()
         .filter(|record| record.uses_volume(name))
@@ -171,12 +173,13 @@ pub fn remove(engine: &Engine, name: &str) -> Result<(), Error> {
     if !users.is_empty() {
         return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", "))));
     }
-    destroy(engine, name)?;
-    Ok(engine.store().empty_trash()?)
+    destroy(engine, name, true)?;
+    undo::tidy(engine)
 }
 
-fn destroy(engine: &Engine, name: &str) -> Result<(), Error> {
-    if engine.store().remove_volume(name)? {
+fn destroy(engine: &Engine, name: &str, keep: bool) -> Result<(), Error> {
+    let removed = if keep { undo::keep_volume(engine, name)? } else { engine.store().remove_volume(name)? };
+    if removed {
         events::volume(engine, name, "destroy", &[("driver", "local")]);
     }
     Ok(())

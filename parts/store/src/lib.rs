@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod layers;
 pub mod lock;
 pub mod record;
+pub mod removed;
 mod tar;
 pub mod trash;
 pub mod volumes;

@@ -118,6 +118,9 @@ const COMMANDS: &[Command] = &[
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
     command(&["inspect"], "Return low-level information on corten objects", system::inspect::run),
     command(&["events"], "Get real time events from the server", system::events::run),
+    command(&["undo"], "Bring back removed containers, images and volumes", system::undo::run),
+    command(&["pin"], "Protect containers, images or volumes from removal", system::pin::pin),
+    command(&["unpin"], "Let pinned objects be removed again", system::pin::unpin),
     command(&["version"], "Show the corten version information", system::version::run),
     command(&["info"], "Display system-wide information", system::info::run),
     command(

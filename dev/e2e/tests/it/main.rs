@@ -36,5 +36,6 @@ mod selinux;
 mod stats;
 mod top;
 mod tty;
+mod undo;
 mod unwatched;
 mod update;

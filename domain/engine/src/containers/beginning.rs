@@ -22,7 +22,7 @@ impl Beginning {
     }
 
     /// Marks a container that is there and is to get another name; the caller has its lock.
-    pub(super) fn again(engine: &Engine, id: &str) -> Result<Self, Error> {
+    pub(crate) fn again(engine: &Engine, id: &str) -> Result<Self, Error> {
         // What a killed command has left is made good by this one.
         fs::remove_file(marks(engine).join(id))?;
         Self::mark(engine, id.to_owned())

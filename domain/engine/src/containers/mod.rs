@@ -10,7 +10,7 @@ pub mod inspect;
 pub mod list;
 pub mod logs;
 mod lookup;
-mod names;
+pub(crate) mod names;
 pub(crate) mod oci_spec;
 mod pattern;
 mod pause;
@@ -120,7 +120,7 @@ pub fn forget(engine: &Engine, record: &ContainerRecord) {
     let mut results = vec![store.release_name(&record.name, &record.id).map(|()| true)];
     results.push(store.discard(&record.directory(engine)));
     results.push(fs::remove_file(volatile).map(|()| true).map_err(StoreError::from));
-    if let Err(error) = volumes::remove_unused(engine, &anonymous_volumes(record)) {
+    if let Err(error) = volumes::remove_unused(engine, &anonymous_volumes(record), false) {
         log::warn!("removing volumes of container {}: {error}", record.id);
     }
     results.push(store.empty_trash().map(|()| true));

@@ -19,7 +19,7 @@ const NOUNS: [&str; 32] = [
 ];
 
 /// Checks a name as docker does.
-pub(super) fn validate(name: &str) -> Result<(), Error> {
+pub(crate) fn validate(name: &str) -> Result<(), Error> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
@@ -38,7 +38,7 @@ pub(super) fn invalid(name: &str) -> Error {
 }
 
 /// docker's complaint about a name that another container has.
-pub(super) fn taken(name: &str, holder: &NameOwner) -> Error {
+pub(crate) fn taken(name: &str, holder: &NameOwner) -> Error {
     Error::conflict(format!(
         "Conflict. The container name \"/{name}\" is already in use by container \"{}\". You have to remove (or \
          rename) that container to be able to reuse that name.",
@@ -47,7 +47,7 @@ pub(super) fn taken(name: &str, holder: &NameOwner) -> Error {
 }
 
 /// Claims a name, taking it from a container that no longer exists or has another. Returns who holds it otherwise.
-pub(super) fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
+pub(crate) fn claim(engine: &Engine, name: &str, owner: &NameOwner) -> Result<Option<NameOwner>, Error> {
     loop {
         let Claim::Held(holder) = engine.store().claim_name(name, owner)? else { return Ok(None) };
         let creating = holder.boot == engine.boot() && holder.creator.is_alive();

@@ -4,6 +4,7 @@ use super::record::ContainerRecord;
 use super::remove::{self, RemoveOptions};
 use super::state::{self, Status};
 use super::{lookup, size};
+use crate::pins::{self, Pinnable};
 use crate::{Engine, Error, events};
 
 /// Which of them; all have to match.
@@ -64,8 +65,11 @@ pub fn prune(engine: &Engine, filters: &PruneFilters) -> Result<Pruned, Error> {
     }
 }
 
-/// The bytes of a container that was removed; `None` for one that runs or is gone.
+/// The bytes of a container that was removed; `None` for one that runs, is pinned or gone.
 fn remove_one(engine: &Engine, record: &ContainerRecord) -> Result<Option<u64>, Error> {
+    if pins::is_pinned(engine, &Pinnable::Container(record.id.clone())) {
+        return Ok(None);
+    }
     let at_rest = |status| matches!(status, Status::Created | Status::Exited);
     let status = state::read(engine, record)?.status;
     if !at_rest(status) || status == Status::Created && is_being_started(engine, record)? {

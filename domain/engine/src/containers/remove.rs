@@ -5,7 +5,8 @@ use corten_sys::fs;
 use super::record::ContainerRecord;
 use super::state::{self, Status};
 use super::{anonymous_volumes, lock, start, stop};
-use crate::{Engine, Error, events, images, launch, volumes};
+use crate::pins::{self, Pinnable};
+use crate::{Engine, Error, events, images, launch, undo, volumes};
 
 /// How a removal is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,11 +15,14 @@ pub struct RemoveOptions {
     pub force: bool,
     /// Remove its anonymous volumes as well.
     pub volumes: bool,
+    /// Keep it for an undo.
+    pub keep: bool,
 }
 
 /// Removes a container. Its named volumes and binds are never touched. A command that removes calls [`super::sweep()`]
 /// when it is done.
 pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions) -> Result<(), Error> {
+    pins::check(engine, &Pinnable::Container(record.id.clone()), &record.name)?;
     let guard = loop {
         end_or_refuse(engine, record, options)?;
         if record.spec.auto_remove && !fs::exists(record.directory(engine)) {
@@ -43,14 +47,17 @@ pub fn remove(engine: &Engine, record: &ContainerRecord, options: RemoveOptions)
         return Ok(());
     }
     let store = engine.store();
-    let discarded = store.discard(&record.directory(engine))?;
+    let discarded = match options.keep {
+        true => undo::keep_container(engine, record)?,
+        false => store.discard(&record.directory(engine))?,
+    };
     store.release_name(&record.name, &record.id)?;
     if discarded {
         events::container(engine, record, "destroy", &[]);
     }
     drop(guard);
     if options.volumes {
-        volumes::remove_unused(engine, &anonymous_volumes(record))?;
+        volumes::remove_unused(engine, &anonymous_volumes(record), options.keep)?;
     }
     if !store.has_image(&record.image) {
         // Removed by force from under the container, which kept the layers until now.

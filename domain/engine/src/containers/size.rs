@@ -29,7 +29,7 @@ pub fn size(engine: &Engine, record: &ContainerRecord) -> Result<ContainerSize, 
 }
 
 /// Sums the files below `root`, a hard-linked one once. The container shapes this tree: nothing leads out of it.
-fn tree(root: &Path) -> Result<u64, SysError> {
+pub(crate) fn tree(root: &Path) -> Result<u64, SysError> {
     let root = match corten_sys::Dir::open(root) {
         // Removed meanwhile.
         Err(error) if error.errno() == Errno::NOENT => return Ok(0),

@@ -4,18 +4,23 @@
 use std::collections::HashSet;
 
 use corten_spec::{DiffId, Reference};
-use corten_store::Image;
+use corten_store::images::{ImageLayer, Tagged};
 use corten_store::lock::Lock;
+use corten_store::{Image, StoreError};
+use corten_sys::fs;
 
 use crate::containers::{self, ContainerRecord};
 use crate::error::ErrorKind;
-use crate::{Engine, Error, events};
+use crate::pins::{self, Pinnable};
+use crate::{Engine, Error, events, undo};
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveOptions {
     /// Several names, and containers that do not run, are no hindrance.
     pub force: bool,
+    /// Keep it for an undo.
+    pub keep: bool,
 }
 
 /// What one target's removal did, in order.
@@ -41,12 +46,8 @@ pub fn remove(engine: &Engine, name: &str, options: RemoveOptions) -> Result<Vec
         }
         found => found?,
     };
-    let mut names: Vec<Reference> = store
-        .references()?
-        .into_iter()
-        .filter(|tagged| tagged.image == image.id)
-        .map(|tagged| tagged.reference)
-        .collect();
+    let tagged = store.references()?.into_iter().filter(|tagged| tagged.image == image.id);
+    let mut names: Vec<Reference> = tagged.map(|tagged| tagged.reference).collect();
     names.sort();
     let mut task = Task {
         engine,
@@ -54,12 +55,19 @@ pub fn remove(engine: &Engine, name: &str, options: RemoveOptions) -> Result<Vec
         image: &image,
         containers: containers::list(engine)?,
         options,
+        untagged: Vec::new(),
         done: Vec::new(),
     };
+    if names.len() < 2 || !is_name(engine, &image, name)? {
+        pins::check(engine, &Pinnable::Image(image.id.clone()), name)?;
+    }
     if is_name(engine, &image, name)? {
-        task.by_name(name, names)?;
+        task.by_name(name, &names)?;
     } else {
-        task.by_id(names)?;
+        task.by_id(&names)?;
+    }
+    if options.keep {
+        undo::keep_names(engine, &image, &task.untagged)?;
     }
     Ok(task.done)
 }
@@ -70,14 +78,16 @@ struct Task<'a> {
     image: &'a Image,
     containers: Vec<ContainerRecord>,
     options: RemoveOptions,
+    /// Names that were taken, for an undo.
+    untagged: Vec<Tagged>,
     done: Vec<Removal>,
 }
 
 impl Task<'_> {
-    fn by_name(&mut self, name: &str, names: Vec<Reference>) -> Result<(), Error> {
+    fn by_name(&mut self, name: &str, names: &[Reference]) -> Result<(), Error> {
         let reference = Reference::parse(name).map_err(|error| Error::invalid(error.to_string()))?;
         if !self.options.force
-            && is_single(&names)
+            && is_single(names)
             && let Some(user) = self.users().next()
         {
             return Err(Error::conflict(format!(
@@ -88,7 +98,7 @@ impl Task<'_> {
             )));
         }
         self.untag(&reference)?;
-        let mut left: Vec<Reference> = names.into_iter().filter(|other| *other != reference).collect();
+        let mut left: Vec<Reference> = names.iter().filter(|other| **other != reference).cloned().collect();
         // Digests of a repository go with its last tag.
         let in_repository = |other: &Reference| other.name() == reference.name();
         if !left.iter().any(|other| in_repository(other) && other.digest().is_none()) {
@@ -109,16 +119,16 @@ impl Task<'_> {
         self.delete()
     }
 
-    fn by_id(&mut self, names: Vec<Reference>) -> Result<(), Error> {
+    fn by_id(&mut self, names: &[Reference]) -> Result<(), Error> {
         if let Some(user) = self.running()? {
             return Err(self
                 .conflict("cannot be forced", &format!("image is being used by running container {user}")));
         }
-        if !is_single(&names) && !self.options.force {
+        if !is_single(names) && !self.options.force {
             return Err(self.conflict("must be forced", "image is referenced in multiple repositories"));
         }
         self.check_stopped()?;
-        for name in &names {
+        for name in names {
             self.untag(name)?;
         }
         self.delete()
@@ -153,6 +163,7 @@ impl Task<'_> {
     }
 
     fn untag(&mut self, reference: &Reference) -> Result<(), Error> {
+        self.untagged.extend(self.engine.store().reference(reference)?);
         self.engine.store().untag_image_locked(self.lock, reference)?;
         self.done.push(Removal::Untagged(reference.familiar()));
         events::image(self.engine, self.image, "untag", &self.image.id.to_string());
@@ -161,7 +172,18 @@ impl Task<'_> {
 
     fn delete(&mut self) -> Result<(), Error> {
         let held = held(&self.containers);
-        let removed = self.engine.store().remove_image_locked(self.lock, &self.image.id, held)?;
+        let (engine, untagged, options) = (self.engine, &self.untagged, self.options);
+        let removed =
+            engine.store().remove_image_with(self.lock, &self.image.id, held, |image, unused| {
+                let needed = |layer: &&ImageLayer| unused.contains(&layer.diff_id);
+                let size = image.layers.iter().filter(needed).map(|layer| layer.size).sum();
+                if options.keep {
+                    undo::keep_image(engine, image, untagged, size)
+                } else {
+                    forget(engine, image)
+                }
+            })?;
+        self.untagged.clear();
         self.done.push(Removal::Deleted(self.image.id.to_string()));
         events::image(self.engine, self.image, "delete", &self.image.id.to_string());
         // As docker: from the top down.
@@ -172,6 +194,13 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes an image's record away for good.
+fn forget(engine: &Engine, image: &Image) -> Result<(), StoreError> {
+    let path = engine.store().image_path(&image.id);
+    fs::remove_file(&path)?;
+    Ok(fs::sync_parent(&path)?)
 }
 
 /// Discards the layers that no image and no container stands on any more: those of containers that outlived

@@ -80,7 +80,8 @@ pub struct ImageSummary {
 }
 
 impl Store {
-    pub(crate) fn image_path(&self, id: &ImageId) -> std::path::PathBuf {
+    /// Where the record of an image is.
+    pub fn image_path(&self, id: &ImageId) -> std::path::PathBuf {
         self.path("images").join(format!("{}.json", id.0.file_name()))
     }
 

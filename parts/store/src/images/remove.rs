@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use corten_spec::{DiffId, Digest, ImageId, Reference};
 use corten_sys::fs;
 
-use super::ImageError;
+use super::{Image, ImageError};
 use crate::lock::Lock;
 use crate::{Store, StoreError};
 
@@ -36,9 +36,25 @@ impl Store {
     /// As [`Store::remove_image`] for a caller who holds the images lock: it decides and removes in one.
     pub fn remove_image_locked(
         &self,
+        lock: &Lock,
+        id: &ImageId,
+        held: HashSet<DiffId>,
+    ) -> Result<Removed, StoreError> {
+        self.remove_image_with(lock, id, held, |image, _| {
+            let path = self.image_path(&image.id);
+            fs::remove_file(&path)?;
+            Ok(fs::sync_parent(&path)?)
+        })
+    }
+
+    /// As [`Store::remove_image_locked`]; `erase` takes the record away, having been told which layers nothing else
+    /// needs.
+    pub fn remove_image_with(
+        &self,
         _lock: &Lock,
         id: &ImageId,
         held: HashSet<DiffId>,
+        erase: impl FnOnce(&Image, &[DiffId]) -> Result<(), StoreError>,
     ) -> Result<Removed, StoreError> {
         let image = self.image(id)?.ok_or_else(|| ImageError::NotFound(id.to_string()))?;
         let mut removed = Removed { image: Some(id.clone()), ..Removed::default() };
@@ -49,11 +65,13 @@ impl Store {
             }
         }
         removed.references.sort();
-        let path = self.image_path(id);
-        fs::remove_file(&path)?;
-        fs::sync_parent(&path)?;
-        let layers: HashSet<DiffId> = image.layers.into_iter().map(|layer| layer.diff_id).collect();
-        removed.layers = self.discard_unused(layers, image.blobs.into_iter().collect(), held)?;
+        let layers: HashSet<DiffId> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let unused = self.unused(layers, image.blobs.iter().cloned().collect(), &held, Some(id))?;
+        let mut layers: Vec<DiffId> = unused.layers.iter().cloned().collect();
+        layers.sort();
+        erase(&image, &layers)?;
+        self.discard_unless_removed(unused)?;
+        removed.layers = layers;
         Ok(removed)
     }
 
@@ -81,22 +99,24 @@ impl Store {
             }
         }
         let layers = self.layers()?.into_iter().collect();
-        self.discard_unused(layers, blobs, held)
+        let unused = self.unused(layers, blobs, &held, None)?;
+        self.discard_unless_removed(unused)
     }
 
-    /// Discards those of `layers` and `blobs` that are not needed. The caller holds the images lock.
-    fn discard_unused(
+    /// Those of `layers` and `blobs` that nothing needs but `leaving`. The caller holds the images lock.
+    fn unused(
         &self,
         mut layers: HashSet<DiffId>,
         mut blobs: HashSet<Digest>,
-        held: HashSet<DiffId>,
-    ) -> Result<Vec<DiffId>, StoreError> {
+        held: &HashSet<DiffId>,
+        leaving: Option<&ImageId>,
+    ) -> Result<Unused, StoreError> {
         layers.retain(|layer| !held.contains(layer));
         for layer in self.held_layers()? {
             layers.remove(&layer);
         }
         for id in self.image_ids()? {
-            let Some(image) = self.image(&id)? else { continue };
+            let Some(image) = self.image(&id)?.filter(|image| Some(&image.id) != leaving) else { continue };
             for layer in &image.layers {
                 layers.remove(&layer.diff_id);
             }
@@ -104,14 +124,28 @@ impl Store {
                 blobs.remove(blob);
             }
         }
-        for layer in &layers {
+        Ok(Unused { layers, blobs })
+    }
+
+    /// Discards what is unused, but for what something removed would need again; returns the layers.
+    fn discard_unless_removed(&self, mut unused: Unused) -> Result<Vec<DiffId>, StoreError> {
+        let (layers, blobs) = self.removed_roots()?;
+        unused.layers.retain(|layer| !layers.contains(layer));
+        unused.blobs.retain(|blob| !blobs.contains(blob));
+        for layer in &unused.layers {
             self.discard(&self.layer_path(layer))?;
         }
-        for blob in &blobs {
+        for blob in &unused.blobs {
             self.discard(&self.blob_path(blob))?;
         }
-        let mut layers: Vec<DiffId> = layers.into_iter().collect();
+        let mut layers: Vec<DiffId> = unused.layers.into_iter().collect();
         layers.sort();
         Ok(layers)
     }
+}
+
+/// What nothing refers to.
+struct Unused {
+    layers: HashSet<DiffId>,
+    blobs: HashSet<Digest>,
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use corten_engine::ErrorKind;
 use corten_engine::containers::{self, RemoveOptions};
+use corten_engine::undo;
 
 use super::targets;
 use crate::cli::flags;
@@ -27,7 +28,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let args: RmArgs = flags::parse("corten rm", "Remove one or more containers", arguments)
         .map_err(|error| error.code_unless_help(1))?;
     targets::require(&args.names, "corten rm")?;
-    let options = RemoveOptions { force: args.force, volumes: args.volumes };
+    let options = RemoveOptions { force: args.force, volumes: args.volumes, keep: true };
     let mut missing = false;
     let removed = targets::each_name(context, &args.names, |context, engine, name| {
         match containers::find(engine, name) {
@@ -44,6 +45,9 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     });
     // Once, however many there were. Of what is not found a command that was killed may have left something.
     let sweep = if missing { containers::sweep_all } else { containers::sweep };
-    let swept = context.engine().and_then(|engine| Ok(sweep(&engine)?));
+    let swept = context.engine().and_then(|engine| {
+        sweep(&engine)?;
+        Ok(undo::tidy(&engine)?)
+    });
     removed.and_then(|code| swept.map(|()| code))
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use corten_engine::images::{self, Removal, RemoveOptions};
+use corten_engine::undo;
 
 use crate::cli::flags::{self, Arity};
 use crate::cli::{CliError, Context};
@@ -36,7 +37,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let engine = context.engine()?;
     let mut failures = Vec::new();
     for name in &args.words {
-        match images::remove(&engine, name, RemoveOptions { force: args.force }) {
+        match images::remove(&engine, name, RemoveOptions { force: args.force, keep: true }) {
             Ok(done) => {
                 for removal in done {
                     context.ui.line(match removal {
@@ -50,7 +51,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     // The images are gone already; their bytes go while the user reads on.
     context.ui.flush();
-    let emptied = images::collect(&engine).and_then(|()| images::empty_trash(&engine));
+    let emptied = images::collect(&engine).and_then(|()| undo::tidy(&engine));
     failures.extend(emptied.err().map(CliError::from));
     CliError::all(failures)
 }

@@ -5,6 +5,8 @@ pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod install;
+pub(crate) mod pin;
+pub(crate) mod undo;
 pub(crate) mod version;
 
 use serde_json::Value;
