@@ -4,6 +4,7 @@
 //! modules, as functions that take it first.
 
 pub mod containers;
+pub mod disk_usage;
 pub mod error;
 pub mod events;
 mod filter;

@@ -14,7 +14,10 @@ use corten_sys::{Errno, clock, fs, process};
 
 pub use corten_store::removed::RemovedKind;
 
-use crate::containers::{self, Beginning, ContainerRecord, names, size};
+use crate::containers::{
+    self, Beginning, ContainerRecord, names,
+    size::{self, Measure},
+};
 use crate::{Engine, Error, events, images};
 
 /// How long something is kept, in nanoseconds.
@@ -176,7 +179,7 @@ pub(crate) fn keep_container(engine: &Engine, record: &ContainerRecord) -> Resul
     let directory = record.directory(engine);
     let mounted = record.mounts.iter().flat_map(|mount| mount.layers.clone());
     let removal = Removal {
-        size: size::tree(&directory)?,
+        size: size::tree(&directory, Measure::Occupied)?,
         layers: record.layers.iter().cloned().chain(mounted).collect(),
         has_object: true,
         ..removal(RemovedKind::Container, &record.id, &record.name)
@@ -188,7 +191,7 @@ pub(crate) fn keep_container(engine: &Engine, record: &ContainerRecord) -> Resul
 pub(crate) fn keep_volume(engine: &Engine, name: &str) -> Result<bool, Error> {
     let directory = engine.store().volume_dir(name);
     let removal = Removal {
-        size: size::tree(&directory)?,
+        size: size::tree(&directory, Measure::Occupied)?,
         has_object: true,
         ..removal(RemovedKind::Volume, name, name)
     };

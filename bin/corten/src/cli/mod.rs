@@ -202,6 +202,7 @@ const MEMBERS: &[(&str, &[Command])] = &[
             images::inspect_json::run,
         )],
     ),
+    ("system", &[command(&["df"], "Show corten disk usage", system::df::run)]),
     (
         "system",
         &[

@@ -26,8 +26,10 @@ fn tags_come_and_go() {
     sandbox.ok(&["rm", "it"]);
     sandbox.ok(&["rmi", "box"]);
     assert_eq!(listed(&sandbox), Vec::<String>::new());
-    let left = std::fs::read_dir(sandbox.root().join("layers")).unwrap().count();
-    assert_eq!(left, 0, "the layer went with its last image");
+    let left = || std::fs::read_dir(sandbox.root().join("layers")).unwrap().count();
+    assert_eq!(left(), 1, "an undo could still need it");
+    sandbox.ok(&["undo", "--clear"]);
+    assert_eq!(left(), 0, "the layer went with its last image");
 }
 
 #[test]

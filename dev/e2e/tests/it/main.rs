@@ -10,6 +10,7 @@ mod bad_input;
 mod bad_values;
 mod boot;
 mod devices;
+mod df;
 mod events;
 mod exec;
 mod full_disk;

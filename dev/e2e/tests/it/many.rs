@@ -156,8 +156,10 @@ fn tags_and_images() {
     let untagged = output.stdout.lines().filter(|line| line.starts_with("Untagged: ")).count();
     assert_eq!((output.code, untagged), (0, TAGS - 100 + 1), "{}", output.stderr);
     assert_eq!(sandbox.ok(&["images", "-q"]), "");
+    sandbox.ok(&["undo", "--clear"]);
     assert_eq!(entries(&sandbox.root().join("layers")), 1);
     assert_eq!(sandbox.ok(&["start", "-a", "it"]), "");
     sandbox.ok(&["rm", "it"]);
+    sandbox.ok(&["undo", "--clear"]);
     assert_eq!(entries(&sandbox.root().join("layers")), 0);
 }

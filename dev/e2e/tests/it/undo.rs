@@ -18,8 +18,7 @@ fn a_container_comes_back_with_its_files_and_volumes() {
     assert_eq!(sandbox.ok(&["run", "--rm", "--volumes-from", "web", "box", "cat", "/anon/file"]), "two");
     let output = sandbox.corten(&["start", "-a", "web"]);
     assert_eq!(output, Output::new(3, "", ""));
-    let nothing =
-        "corten: nothing to undo: what is removed is kept for an hour, up to 1 GiB and until a prune\n";
+    let nothing = "corten: nothing to undo: what is removed is kept for an hour, up to 1 GiB\n";
     assert_eq!(sandbox.corten(&["undo"]), Output::new(1, "", nothing));
     sandbox.ok(&["rm", "-v", "web"]);
 }

@@ -122,7 +122,8 @@ fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError>
     Ok(ListOptions { all: args.all, last, filters: chosen, size: args.size || shown })
 }
 
-fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
+/// What a listing shows of a container.
+pub(crate) fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
     let ListedContainer { record, state, .. } = container;
     let created = moment(record.created);
     let command = command_line(&record.process.args());

@@ -94,7 +94,13 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     Ok(0)
 }
 
-/// The rows of an image: one per tag, with digests one per tag and digest; a digest without a tag in its repository
+/// The rows of an image, one per tag.
+pub(crate) fn rows(listed: &Listed, now: Timestamp) -> Vec<Row> {
+    let names = names(listed, false).into_iter();
+    names.map(|(repository, tag, digest)| one(listed, [repository, tag, digest], false, now)).collect()
+}
+
+/// The names in the rows of an image: one per tag, with digests one per tag and digest; a digest without a tag in its repository
 /// has a row of its own, and so has an image without any name.
 fn names(listed: &Listed, digests: bool) -> Vec<(String, String, String)> {
     let mut repositories = BTreeMap::<String, (Vec<String>, Vec<String>)>::new();

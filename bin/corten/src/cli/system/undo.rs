@@ -4,17 +4,17 @@ use std::ffi::OsString;
 
 use clap::Args;
 use corten_engine::Engine;
-use corten_engine::undo::{self, Undoable};
+use corten_engine::undo::{self, RemovedKind, Undoable};
 use corten_sys::clock;
 use jiff::Timestamp;
 
 use crate::cli::flags;
-use crate::cli::listing::{Listing, row};
+use crate::cli::listing::{Listing, Row, row};
 use crate::cli::{CliError, Context, human};
 
 const NAME: &str = "corten undo";
 const ABOUT: &str = "Bring back removed containers, images and volumes: what the last command removed, or what is named. \
-                     They are kept for an hour and up to 1 GiB; a prune empties the trash";
+                     They are kept for an hour and up to 1 GiB, and let go with --clear";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "corten undo [OPTIONS] [OBJECT...]")]
@@ -22,6 +22,9 @@ struct UndoArgs {
     /// List what can be brought back
     #[arg(short, long)]
     list: bool,
+    /// Let everything go that could be brought back: its space is free at once
+    #[arg(long, conflicts_with_all = ["list", "name", "words"])]
+    clear: bool,
     /// Another name for the container, where its own is taken
     #[arg(long, value_name = "string")]
     name: Option<String>,
@@ -48,6 +51,12 @@ const LISTING: Listing<'_> = Listing {
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let args: UndoArgs = flags::parse(NAME, ABOUT, arguments)?;
     let engine = context.engine()?;
+    if args.clear {
+        let bytes = undo::clear(&engine, None)?;
+        undo::tidy(&engine)?;
+        context.ui.line(format!("Total reclaimed space: {}", human::size(bytes)));
+        return Ok(0);
+    }
     let all = undo::list(&engine)?;
     if args.list {
         let named =
@@ -58,7 +67,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     let chosen = if args.words.is_empty() { undo::last(all) } else { choose(all, &args.words)? };
     if chosen.is_empty() {
-        let text = "nothing to undo: what is removed is kept for an hour, up to 1 GiB and until a prune";
+        let text = "nothing to undo: what is removed is kept for an hour, up to 1 GiB";
         return Err(CliError::new(text, 1));
     }
     if args.name.is_some() && chosen.len() != 1 {
@@ -101,10 +110,10 @@ fn restore(
     CliError::all(failures)
 }
 
-fn listed(one: &Undoable) -> crate::cli::listing::Row {
+fn listed(one: &Undoable) -> Row {
     let removal = &one.removal;
     let id = match removal.id.strip_prefix("sha256:").unwrap_or(&removal.id) {
-        id if removal.kind == corten_engine::undo::RemovedKind::Volume => id,
+        id if removal.kind == RemovedKind::Volume => id,
         id => id.get(..12).unwrap_or(id),
     };
     let moment = Timestamp::from_nanosecond(removal.time.into()).unwrap_or_default();
