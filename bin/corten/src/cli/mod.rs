@@ -202,10 +202,10 @@ const MEMBERS: &[(&str, &[Command])] = &[
             images::inspect_json::run,
         )],
     ),
-    ("system", &[command(&["df"], "Show corten disk usage", system::df::run)]),
     (
         "system",
         &[
+            command(&["df"], "Show corten disk usage", system::df::run),
             command(
                 &["install"],
                 "Have the host start containers at boot and stop them at shutdown",
