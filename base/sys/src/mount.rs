@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
-pub use rustix::mount::MountAttrFlags;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountFlags, MountPropagationFlags, MoveMountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags};
+pub use rustix::mount::{MountAttrFlags, MountFlags};
 use rustix::mount::{OpenTreeFlags, UnmountFlags};
 
 use crate::error::{Context, Errno, SysError};
@@ -166,6 +166,31 @@ pub fn mount_overlay(target: &str, options: &str) -> Result<(), SysError> {
     let options = std::ffi::CString::new(options).map_err(|_| SysError::at("mount", target, Errno::INVAL))?;
     rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(options.as_c_str()))
         .on("mount", "overlay")
+}
+
+/// mount(2), for what a user describes in its words.
+pub fn mount(
+    source: &str,
+    target: &Path,
+    fstype: &str,
+    flags: MountFlags,
+    data: &str,
+) -> Result<(), SysError> {
+    let data = std::ffi::CString::new(data).map_err(|_| SysError::at("mount", target, Errno::INVAL))?;
+    rustix::mount::mount(source, target, fstype, flags, Some(data.as_c_str())).on("mount", target)
+}
+
+/// Sets flags of a bind mount.
+pub fn remount_bind(target: &Path, flags: MountFlags) -> Result<(), SysError> {
+    rustix::mount::mount_remount(target, flags | MountFlags::BIND, c"").on("remount", target)
+}
+
+/// Says whether something is mounted right at `path`, not followed where it is a symlink.
+pub fn is_mount_point(path: &Path) -> Result<bool, SysError> {
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(CWD, path, flags, StatxFlags::empty()).on("stat", path)?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Changes the propagation of the mount at `path` and all below.

@@ -70,7 +70,7 @@ impl Leftovers {
             found.extend(listing("scratch", &root.join("scratch").join(boot)));
         }
         for boot in fs::list(run_root).unwrap_or_default() {
-            for directory in ["containers", "creating", "ids"] {
+            for directory in ["containers", "creating", "ids", "volumes"] {
                 found.extend(listing(&format!("run {directory}"), &run_root.join(&boot).join(directory)));
             }
         }

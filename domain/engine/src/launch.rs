@@ -277,6 +277,9 @@ pub(crate) struct CleanBlob {
     pub(crate) run_root: PathBuf,
     pub(crate) cgroup: Option<Cgroup>,
     pub(crate) id_claims: Vec<PathBuf>,
+    /// Volumes that have something mounted while it runs.
+    #[serde(default)]
+    pub(crate) mounted: Vec<String>,
     /// Set where the container is removed with its end.
     pub(crate) remove: Option<RemoveBlob>,
 }
@@ -494,6 +497,13 @@ impl Hooks for EngineHooks {
         }
         if let Err(error) = containers::remove_run_dir(&order.run_dir) {
             log::warn!("leaving {}: {error}", order.run_dir.display());
+        }
+        if !blob.mounted.is_empty() {
+            let config = EngineConfig { root: blob.root.clone(), run_root: blob.run_root.clone() };
+            match Engine::open(config) {
+                Ok(engine) => volumes::mounted::release(&engine, &order.id, &blob.mounted),
+                Err(error) => log::warn!("leaving volumes of container {} mounted: {error}", order.id),
+            }
         }
         if let Some(remove) = &blob.remove
             && !kept

@@ -224,6 +224,7 @@ const MEMBERS: &[(&str, &[Command])] = &[
                 volumes::inspect::run,
             ),
             command(&["ls", "list"], "List volumes", volumes::ls::run),
+            command(&["prune"], "Remove unused local volumes", volumes::prune::run),
             command(&["rm", "remove"], "Remove one or more volumes", volumes::rm::run),
         ],
     ),

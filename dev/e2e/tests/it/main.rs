@@ -40,3 +40,4 @@ mod tty;
 mod undo;
 mod unwatched;
 mod update;
+mod volumes;

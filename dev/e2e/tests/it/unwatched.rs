@@ -24,7 +24,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 /// Kills a container's keeper, worker and init, which are then our zombies.
-fn kill_all(sandbox: &Sandbox, id: &str) {
+pub(crate) fn kill_all(sandbox: &Sandbox, id: &str) {
     let (keeper, init) = (sandbox.pid_of(id, "keeper"), sandbox.pid_of(id, "init"));
     kill(keeper);
     kill(worker(sandbox, id));

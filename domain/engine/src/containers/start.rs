@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
 use crate::launch::{CgroupOrder, CleanBlob, Keeper, LaunchBlob, RemoveBlob, Running};
-use crate::{Engine, containers, events, launch};
+use crate::{Engine, containers, events, launch, volumes};
 
 /// Why a container is started, and who is attached from the beginning.
 #[derive(Debug, Default)]
@@ -74,6 +74,7 @@ pub fn start(
     started.inspect_err(|_| {
         launch::remove_cgroup(&prepared.order);
         containers::remove_run_dir(&engine.run_dir(&record.id)).unwrap_or_default();
+        volumes::mounted::release(engine, &record.id, &volumes::mounted::of(record));
         if lost {
             // It was made for this start, and nobody knows whether it is on the disk.
             containers::forget(engine, record);
@@ -149,8 +150,10 @@ fn prepare(
         Err(error) if error.errno() == Errno::EXIST => forget_the_last_run(record, options, &run_dir)?,
         other => other?,
     }
-    fill(engine, record, options, keeper)
-        .inspect_err(|_| containers::remove_run_dir(&run_dir).unwrap_or_default())
+    fill(engine, record, options, keeper).inspect_err(|_| {
+        containers::remove_run_dir(&run_dir).unwrap_or_default();
+        volumes::mounted::release(engine, &record.id, &volumes::mounted::of(record));
+    })
 }
 
 /// Removes what was said to the keeper of the run before, unless that was to stop the container and not to start it.
@@ -181,6 +184,7 @@ fn fill(
     let facts = engine.facts()?;
     let host_ids = record.spec.host_ids().is_some();
     let joined = join_targets(engine, record)?;
+    volumes::mounted::acquire(engine, &record.id, &volumes::mounted::of(record))?;
     let lease = match (host_ids, &joined.ids) {
         (true, _) => None,
         (false, Some(range)) => Some(id_range::share(engine, &record.id, *range)?),
@@ -342,6 +346,7 @@ pub(super) fn orphan_order(engine: &Engine, id: &str) -> Result<Order, Error> {
         run_root: engine.config().run_root.clone(),
         cgroup: Cgroup::open(engine.facts()?.cgroups.clone(), &path).ok(),
         id_claims: id_range::claims_of(engine, id)?,
+        mounted: Vec::new(),
         remove: None,
     };
     Ok(Order { id: id.to_owned(), run_dir: engine.run_dir(id), clean: to_json(&clean), ..Order::default() })
@@ -386,6 +391,7 @@ fn clean_blob(engine: &Engine, record: &ContainerRecord, facts: &HostFacts, clai
         run_root: engine.config().run_root.clone(),
         cgroup: Cgroup::open(facts.cgroups.clone(), &cgroup_path(record)).ok(),
         id_claims: claims.to_vec(),
+        mounted: volumes::mounted::of(record),
         remove,
     }
 }

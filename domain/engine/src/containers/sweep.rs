@@ -7,7 +7,7 @@ use corten_sys::fs;
 
 use super::record::ContainerRecord;
 use super::{beginning, start, state};
-use crate::{Engine, Error, id_range, launch};
+use crate::{Engine, Error, id_range, launch, volumes};
 
 /// Collects what commands of this boot have left that were killed: one readdir of an empty directory where there is
 /// nothing to collect, however many containers there are.
@@ -71,6 +71,7 @@ pub fn sweep_all(engine: &Engine) -> Result<(), Error> {
         // Where its remover lives, it is faster.
         fs::remove_dir_all(gone.join(name)).unwrap_or_default();
     }
+    volumes::mounted::settle(engine)?;
     id_range::release_stale(engine)
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use corten_engine::volumes::{self, Filters};
 use serde_json::json;
 
+use super::create::NO_SWARM;
 use crate::cli::flags::{self, Arity};
 use crate::cli::listing::{Listing, row};
 use crate::cli::{CliError, Context};
@@ -37,6 +38,9 @@ struct LsArgs {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "string")]
     format: Option<String>,
+    /// docker's flag for the volumes of a swarm: refused by name
+    #[arg(long, hide = true)]
+    cluster: bool,
     /// Only display volume names
     #[arg(short, long)]
     quiet: bool,
@@ -47,6 +51,9 @@ struct LsArgs {
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let args: LsArgs = flags::parse(NAME, "List volumes", arguments)?;
     flags::check_count(NAME, "[OPTIONS]", Arity::None, &args.words)?;
+    if args.cluster {
+        return Err(CliError::bare(format!("--cluster: {NO_SWARM}"), 1));
+    }
     let mut filters = Filters::default();
     for text in &args.filter {
         filters.add(text)?;

@@ -3,4 +3,5 @@
 pub(crate) mod create;
 pub(crate) mod inspect;
 pub(crate) mod ls;
+pub(crate) mod prune;
 pub(crate) mod rm;

@@ -110,9 +110,12 @@ fn one(
                 anonymous,
                 owner: spec.auto_remove.then(|| id.to_owned()),
             };
-            if volumes::ensure(engine, &name, options)? && anonymous {
+            let created = volumes::ensure(engine, &name, options)?;
+            if created && anonymous {
                 made.push(name.clone());
             }
+            // Those it was made with, by whomever.
+            let own = engine.store().volume(&name)?.map(|volume| volume.options).unwrap_or_default();
             record.path = engine.store().volume_data(&name);
             volumes::check_subpath(&record.path, subpath.as_deref())?;
             record.below.clone_from(subpath);
@@ -123,7 +126,7 @@ fn one(
                 no_copy: *no_copy,
                 subpath: subpath.clone(),
                 labels: labels.clone(),
-                options: Default::default(),
+                options: own,
             };
         }
         MountKind::Image { reference, subpath } => {

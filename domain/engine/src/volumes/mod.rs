@@ -1,5 +1,9 @@
 //! Volumes: named directories that outlive containers.
 
+pub(crate) mod mounted;
+mod options;
+mod prune;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +14,8 @@ use crate::containers::{self, random_id};
 use crate::filter;
 use crate::pins::{self, Pinnable};
 use crate::{Engine, Error, events, undo};
+
+pub use prune::{PruneFilters, Pruned, prune};
 
 /// What a volume is made with.
 #[derive(Debug, Clone, Default)]
@@ -30,18 +36,18 @@ pub fn random_name() -> Result<String, Error> {
 /// Makes a volume where there is none of that name; says whether it did.
 pub fn ensure(engine: &Engine, name: &str, options: VolumeOptions) -> Result<bool, Error> {
     validate(name)?;
-    if let Some(option) = options.options.keys().next() {
-        return Err(Error::unsupported(format!(
-            "volume {name}: the option {option} of the local driver is not supported yet"
-        ))
-        .hint("a bind mount (--mount type=bind) or --tmpfs may do"));
+    options::check(&options.options).map_err(|reason| Error::invalid(format!("create {name}: {reason}")))?;
+    let mut labels = options.labels;
+    if options.anonymous {
+        // As docker marks it.
+        labels.entry("com.docker.volume.anonymous".to_owned()).or_default();
     }
     let volume = Volume {
         version: 1,
         name: name.to_owned(),
         created: clock::wall_nanos(),
         driver: "local".to_owned(),
-        labels: options.labels,
+        labels,
         options: options.options,
         anonymous: options.anonymous,
         owner: options.owner,
@@ -178,6 +184,7 @@ pub fn remove(engine: &Engine, name: &str) -> Result<(), Error> {
 }
 
 fn destroy(engine: &Engine, name: &str, keep: bool) -> Result<(), Error> {
+    mounted::detach(engine, name)?;
     let removed = if keep { undo::keep_volume(engine, name)? } else { engine.store().remove_volume(name)? };
     if removed {
         events::volume(engine, name, "destroy", &[("driver", "local")]);
