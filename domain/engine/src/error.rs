@@ -3,6 +3,7 @@
 use std::fmt;
 
 use corten_runtime::launch::StartFailure;
+use corten_store::trees::TreeError;
 use corten_store::{ImageError, StoreError};
 use corten_sys::error::reason;
 use corten_sys::{Errno, SysError};
@@ -117,6 +118,16 @@ impl From<StoreError> for Error {
             }
             StoreError::Format { .. } | StoreError::Record { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,
+        };
+        Self::new(kind, with_causes(&error)).way_out(error.errno())
+    }
+}
+
+impl From<TreeError> for Error {
+    fn from(error: TreeError) -> Self {
+        let kind = match &error {
+            TreeError::Sys(_) | TreeError::Output(_) => ErrorKind::Internal,
+            _ => ErrorKind::InvalidArgument,
         };
         Self::new(kind, with_causes(&error)).way_out(error.errno())
     }

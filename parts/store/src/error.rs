@@ -11,6 +11,7 @@ use corten_sys::{Errno, SysError};
 use crate::images::ImageError;
 use crate::layers::{ApplyError, RecipeError};
 use crate::tar::TarError;
+use crate::trees::TreeError;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,9 @@ pub enum StoreError {
     /// An image config is malformed.
     #[error("{what}: {source}")]
     Config { what: String, source: ImageConfigError },
+    /// A tree could not be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// An image and its archive do not agree.
     #[error("image {image}: {reason}")]
     Inconsistent { image: ImageId, reason: String },
@@ -83,6 +87,7 @@ impl StoreError {
             Self::Apply { source, .. } => source.errno(),
             Self::Output(error) | Self::Input { source: error, .. } => Errno::from_io_error(error),
             Self::Regenerate { source, .. } => source.errno(),
+            Self::Tree(error) => error.errno(),
             _ => None,
         }
     }

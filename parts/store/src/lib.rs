@@ -16,6 +16,7 @@ pub mod record;
 pub mod removed;
 mod tar;
 pub mod trash;
+pub mod trees;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use corten_sys::fs;
 
 pub use error::StoreError;
-pub use images::{Image, ImageError, ImportOptions, LoadOptions, SaveItem};
+pub use images::{ChildOptions, Image, ImageError, ImportOptions, LoadOptions, SaveItem};
 pub use ingest::Lease;
 pub use layers::Layer;
 pub use tar::TarError;

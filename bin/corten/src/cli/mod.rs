@@ -1,5 +1,6 @@
 //! The command line: finds the command, builds only its parser, runs it.
 
+mod archive_file;
 mod containers;
 mod error;
 mod filters;
@@ -102,7 +103,15 @@ const COMMANDS: &[Command] = &[
         containers::stats::run,
     ),
     command(&["logs"], "Fetch the logs of a container", containers::logs::run),
+    command(&["commit"], "Create a new image from a container's changes", containers::commit::run),
+    command(
+        &["diff"],
+        "Inspect changes to files or directories on a container's filesystem",
+        containers::diff::run,
+    ),
+    command(&["export"], "Export a container's filesystem as a tar archive", containers::export::run),
     command(&["images"], "List images", images::list::run),
+    command(&["history"], "Show the history of an image", images::history::run),
     command(
         &["import"],
         "Import the contents from a tarball to create a filesystem image",
@@ -140,8 +149,11 @@ const GROUPS: &[Group] = &[
         "Manage containers",
         &[
             ("attach", "attach"),
+            ("commit", "commit"),
             ("create", "create"),
+            ("diff", "diff"),
             ("exec", "exec"),
+            ("export", "export"),
             ("kill", "kill"),
             ("logs", "logs"),
             ("ls", "ps"),
@@ -167,6 +179,7 @@ const GROUPS: &[Group] = &[
         "image",
         "Manage images",
         &[
+            ("history", "history"),
             ("import", "import"),
             ("load", "load"),
             ("ls", "images"),
@@ -196,11 +209,14 @@ const MEMBERS: &[(&str, &[Command])] = &[
     ),
     (
         "image",
-        &[command(
-            &["inspect"],
-            "Display detailed information on one or more images",
-            images::inspect_json::run,
-        )],
+        &[
+            command(
+                &["inspect"],
+                "Display detailed information on one or more images",
+                images::inspect_json::run,
+            ),
+            command(&["prune"], "Remove unused images", images::prune::run),
+        ],
     ),
     (
         "system",

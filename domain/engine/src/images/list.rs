@@ -1,6 +1,6 @@
 //! Listing images: every image with its names, filtered as docker filters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use corten_spec::{Digest, ImageId, Reference};
 use corten_store::Image;
@@ -32,6 +32,8 @@ pub struct Filters {
     pub since: Vec<String>,
     /// A moment, or a length of time before now.
     pub until: Vec<String>,
+    /// Also those without a name that others were made of.
+    pub intermediate: bool,
 }
 
 impl Filters {
@@ -54,6 +56,12 @@ impl Filters {
 /// Lists images, the newest first. Takes no lock.
 pub fn list(engine: &Engine, filters: &Filters) -> Result<Vec<Listed>, Error> {
     let mut all = everything(engine)?;
+    if !filters.intermediate {
+        let parents: HashSet<ImageId> = all.iter().filter_map(|listed| listed.image.parent.clone()).collect();
+        all.retain(|listed| {
+            !listed.tags.is_empty() || !listed.digests.is_empty() || !parents.contains(&listed.image.id)
+        });
+    }
     let moment = |name: &String| -> Result<Timestamp, Error> {
         let found = engine.store().resolve_image(name)?;
         Ok(created(&found).unwrap_or(Timestamp::UNIX_EPOCH))

@@ -2,7 +2,9 @@
 
 pub mod builtin;
 pub mod changes;
+mod history;
 mod list;
+mod prune;
 mod remove;
 
 use std::io::{Read, Write};
@@ -13,7 +15,9 @@ use corten_store::images::LoadedImage;
 use corten_store::{Image, ImageError, LoadOptions, SaveItem, StoreError};
 use jiff::Timestamp;
 
+pub use history::{HistoryStep, history};
 pub use list::{Filters, Listed, describe, list};
+pub use prune::{PruneFilters, Pruned, prune};
 pub use remove::{Removal, RemoveOptions, collect, remove};
 
 use crate::error::ErrorKind;

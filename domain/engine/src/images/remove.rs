@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use corten_spec::{DiffId, Reference};
+use corten_spec::{DiffId, ImageId, Reference};
 use corten_store::images::{ImageLayer, Tagged};
 use corten_store::lock::Lock;
 use corten_store::{Image, StoreError};
@@ -21,6 +21,8 @@ pub struct RemoveOptions {
     pub force: bool,
     /// Keep it for an undo.
     pub keep: bool,
+    /// Images that the image was made of stay, though nothing names or uses them.
+    pub keep_parents: bool,
 }
 
 /// What one target's removal did, in order.
@@ -111,15 +113,18 @@ impl Task<'_> {
         if !left.is_empty() {
             return Ok(());
         }
-        // Without a name but in use: it stays, as what `--force` asked for.
-        if self.running()?.is_some() {
+        // Without a name but in use: it stays, which nobody has to be told.
+        let used = self.running()?.is_some() || !self.options.force && self.users().next().is_some();
+        if used || self.has_children(&self.image.id)? {
             return Ok(());
         }
-        self.check_stopped()?;
         self.delete()
     }
 
     fn by_id(&mut self, names: &[Reference]) -> Result<(), Error> {
+        if self.has_children(&self.image.id)? {
+            return Err(self.conflict("cannot be forced", "image has dependent child images"));
+        }
         if let Some(user) = self.running()? {
             return Err(self
                 .conflict("cannot be forced", &format!("image is being used by running container {user}")));
@@ -170,29 +175,51 @@ impl Task<'_> {
         Ok(())
     }
 
+    fn has_children(&self, id: &ImageId) -> Result<bool, Error> {
+        for other in self.engine.store().image_ids()? {
+            let child = self.engine.store().image(&other)?;
+            if child.is_some_and(|child| child.parent.as_ref() == Some(id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Deletes the image, and those it was made of that nothing names, uses or is made of any more.
     fn delete(&mut self) -> Result<(), Error> {
+        let mut parent = self.delete_one(self.image)?;
+        while let Some(id) = parent.filter(|_| !self.options.keep_parents) {
+            let Some(image) = self.engine.store().image(&id)? else { break };
+            let is_named = self.engine.store().references()?.iter().any(|tagged| tagged.image == id);
+            let is_used = self.containers.iter().any(|record| record.image == id);
+            let is_pinned = pins::check(self.engine, &Pinnable::Image(id.clone()), id.short()).is_err();
+            if is_named || is_used || is_pinned || self.has_children(&id)? {
+                break;
+            }
+            parent = self.delete_one(&image)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes one image and returns what it was made of.
+    fn delete_one(&mut self, image: &Image) -> Result<Option<ImageId>, Error> {
         let held = held(&self.containers);
         let (engine, untagged, options) = (self.engine, &self.untagged, self.options);
-        let removed =
-            engine.store().remove_image_with(self.lock, &self.image.id, held, |image, unused| {
-                let needed = |layer: &&ImageLayer| unused.contains(&layer.diff_id);
-                let size = image.layers.iter().filter(needed).map(|layer| layer.size).sum();
-                if options.keep {
-                    undo::keep_image(engine, image, untagged, size)
-                } else {
-                    forget(engine, image)
-                }
-            })?;
+        let removed = engine.store().remove_image_with(self.lock, &image.id, held, |image, unused| {
+            let needed = |layer: &&ImageLayer| unused.contains(&layer.diff_id);
+            let size = image.layers.iter().filter(needed).map(|layer| layer.size).sum();
+            if options.keep { undo::keep_image(engine, image, untagged, size) } else { forget(engine, image) }
+        })?;
         self.untagged.clear();
-        self.done.push(Removal::Deleted(self.image.id.to_string()));
-        events::image(self.engine, self.image, "delete", &self.image.id.to_string());
+        self.done.push(Removal::Deleted(image.id.to_string()));
+        events::image(self.engine, image, "delete", &image.id.to_string());
         // As docker: from the top down.
-        for layer in self.image.layers.iter().rev() {
+        for layer in image.layers.iter().rev() {
             if removed.layers.contains(&layer.diff_id) {
                 self.done.push(Removal::Deleted(layer.diff_id.to_string()));
             }
         }
-        Ok(())
+        Ok(image.parent.clone())
     }
 }
 

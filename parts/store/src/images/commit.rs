@@ -13,6 +13,7 @@ use crate::{Store, StoreError, record};
 pub(crate) struct PendingImage {
     pub(crate) id: ImageId,
     pub(crate) config: ImageConfig,
+    pub(crate) parent: Option<ImageId>,
     pub(crate) manifest: Option<Digest>,
     /// Config, manifest, compressed layers.
     pub(crate) blobs: Vec<Digest>,
@@ -50,6 +51,7 @@ impl Store {
         let mut image = Image {
             version: 1,
             id: pending.id.clone(),
+            parent: pending.parent.clone(),
             manifests: pending.manifest.iter().cloned().collect(),
             layers: Vec::new(),
             size: 0,
@@ -66,6 +68,7 @@ impl Store {
             image.layers.push(ImageLayer { diff_id: diff_id.clone(), size: layer.contents.size });
         }
         if let Some(before) = self.image(&pending.id)? {
+            image.parent = image.parent.or(before.parent);
             image.manifests.extend(before.manifests);
             image.blobs.extend(before.blobs);
         }

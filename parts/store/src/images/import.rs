@@ -77,6 +77,7 @@ impl Store {
         let image = PendingImage {
             id: id.clone(),
             config,
+            parent: None,
             manifest: None,
             blobs: vec![blob.digest.clone()],
             references: options.reference.iter().cloned().collect(),

@@ -144,6 +144,7 @@ impl Load<'_> {
         self.images.push(PendingImage {
             id,
             config,
+            parent: None,
             manifest: candidate.manifest,
             blobs,
             references: candidate.references,

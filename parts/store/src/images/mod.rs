@@ -4,6 +4,7 @@
 //! records, references or the set of layers holds `images/lock`.
 
 mod archive;
+mod child;
 mod commit;
 mod import;
 mod layout;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError, record};
 
+pub use child::ChildOptions;
 pub use import::ImportOptions;
 pub use load::{LoadOptions, LoadedImage};
 pub use references::Tagged;
@@ -31,6 +33,9 @@ pub use save::SaveItem;
 pub struct Image {
     pub version: u32,
     pub id: ImageId,
+    /// The image it was made of here, by a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ImageId>,
     /// The manifests by which it came, verbatim in the blobs.
     pub manifests: Vec<Digest>,
     /// Lowest first.

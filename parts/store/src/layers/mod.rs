@@ -25,6 +25,7 @@ use crate::{Store, StoreError, record};
 use chunks::{ChunkReader, ChunkSender, ChunkWriter, chunks};
 pub use recipe::RecipeError;
 pub use unpack::ApplyError;
+pub(crate) use unpack::{OPAQUE, WHITEOUT};
 
 /// The tree's name in a layer's directory.
 pub(crate) const TREE: &str = "fs";

@@ -2,10 +2,7 @@
 //! asked for again.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use corten_sys::error::Context;
@@ -13,6 +10,7 @@ use corten_sys::{Dir, Errno, SysError};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 
 use super::attributes;
+use crate::trees::path::{as_path, join};
 
 /// An open directory of the layer, and its path there without symlinks.
 #[derive(Debug, Clone)]
@@ -154,16 +152,6 @@ fn make(current: &Parent, path: &[u8], name: &[u8]) -> Result<Parent, SysError> 
 fn is_whiteout(parent: &Parent, name: &[u8]) -> bool {
     let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
-/// Joins a directory, empty for the root, and a name.
-pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
-}
-
-/// The bytes of a name as a path; no encoding is assumed.
-pub(crate) fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }
 
 fn open_plain(parent: &Parent, name: &[u8]) -> Result<OwnedFd, Errno> {

@@ -16,7 +16,7 @@ use zstd::stream::write::Encoder;
 
 use super::chunks::ChunkWriter;
 use super::kept;
-use super::parents::as_path;
+use crate::trees::path::as_path;
 
 /// The file beside the tree.
 pub(crate) const FILE: &str = "recipe";

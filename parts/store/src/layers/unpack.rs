@@ -10,11 +10,12 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamp
 
 use super::attributes::{self, Verdict};
 use super::kept::{self, Kept};
-use super::parents::{Parent, Parents, as_path};
+use super::parents::{Parent, Parents};
 use super::recipe::{RecipeError, RecipeWriter};
 use super::{Contents, TREE};
 use crate::tar::reader::Reader;
 use crate::tar::{Entry, Kind, TarError};
+use crate::trees::path::{as_path, clean, shown};
 
 /// Why an archive could not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +60,9 @@ impl ApplyError {
 const INODE_CHECK: u64 = 4096;
 /// Files from this size on go to the disk while the next ones are unpacked: few files, most of the bytes.
 const LARGE: u64 = 128 << 10;
-const OPAQUE: &[u8] = b".wh..wh..opq";
+pub(crate) const OPAQUE: &[u8] = b".wh..wh..opq";
 const META: &[u8] = b".wh..wh.";
-const WHITEOUT: &[u8] = b".wh.";
+pub(crate) const WHITEOUT: &[u8] = b".wh.";
 
 /// Unpacks the tar `input` into `layer/fs` and writes `layer/recipe`. Reads `input` to its end. Blocking.
 pub(crate) fn unpack(input: impl BufRead, layer: &Path) -> Result<Contents, ApplyError> {
@@ -519,47 +520,4 @@ fn write_range<R: BufRead>(
 fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
     let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
     Timestamps { last_access: time, last_modification: time }
-}
-
-/// Drops empty and `.` components, leading slashes, and what `..` takes back; `None` where `..` would leave.
-fn clean(path: &[u8]) -> Option<Vec<u8>> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop()?;
-            }
-            _ => parts.push(part),
-        }
-    }
-    Some(parts.join(&b'/'))
-}
-
-fn shown(path: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let text = String::from_utf8_lossy(&path[..path.len().min(LONGEST)]).into_owned();
-    if path.len() > LONGEST { format!("{text}…") } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cleans_paths() {
-        let check = |path: &str, expected: Option<&str>| {
-            assert_eq!(clean(path.as_bytes()), expected.map(|text| text.as_bytes().to_vec()), "{path}");
-        };
-        check("./a//b/", Some("a/b"));
-        check("/etc/passwd", Some("etc/passwd"));
-        check("a/../b", Some("b"));
-        check("", Some(""));
-        check("./", Some(""));
-        check("a/..", Some(""));
-        check("..", None);
-        check("../a", None);
-        check("a/../../b", None);
-        check("/..", None);
-    }
 }

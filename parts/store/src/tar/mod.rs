@@ -3,6 +3,7 @@
 //! A parser and a header writer only: nothing here touches a file system. Where readers of the world
 //! disagree it follows Go's `archive/tar`, by which images are made and read elsewhere.
 
+pub(crate) mod encode;
 pub(crate) mod header;
 pub(crate) mod pax;
 pub(crate) mod reader;
@@ -67,4 +68,24 @@ pub(crate) struct Entry {
     /// Bytes of it in the archive: fewer for a sparse file, none for what is not a file.
     pub(crate) stored: u64,
     pub(crate) sparse: Option<Vec<sparse::Segment>>,
+}
+
+impl Entry {
+    /// An entry of root's, of the epoch, without content.
+    pub(crate) fn new(path: &[u8], kind: Kind, mode: u32) -> Self {
+        Self {
+            path: path.to_vec(),
+            kind,
+            link: Vec::new(),
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            device: (0, 0),
+            xattrs: Vec::new(),
+            size: 0,
+            stored: 0,
+            sparse: None,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::BLOCK;
+use super::{BLOCK, Entry, Kind, encode};
 
 /// Writes entries with ASCII names, as `save` needs them.
 pub(crate) struct Writer<W> {
@@ -16,7 +16,7 @@ impl<W: Write> Writer<W> {
     }
 
     pub(crate) fn directory(&mut self, name: &str) -> io::Result<()> {
-        self.sink.write_all(&headers(name, b'5', 0o755, 0))
+        self.sink.write_all(&headers(name, Kind::Directory, 0o755, 0))
     }
 
     pub(crate) fn file(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -27,12 +27,12 @@ impl<W: Write> Writer<W> {
 
     /// Starts a file whose `size` bytes the caller then writes to [`Writer::sink`].
     pub(crate) fn begin_file(&mut self, name: &str, size: u64) -> io::Result<()> {
-        self.sink.write_all(&headers(name, b'0', 0o644, size))
+        self.sink.write_all(&headers(name, Kind::File, 0o644, size))
     }
 
     /// A whole file that can be executed.
     pub(crate) fn program(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.sink.write_all(&headers(name, b'0', 0o755, bytes.len() as u64))?;
+        self.sink.write_all(&headers(name, Kind::File, 0o755, bytes.len() as u64))?;
         self.sink.write_all(bytes)?;
         self.end_file(bytes.len() as u64)
     }
@@ -43,8 +43,7 @@ impl<W: Write> Writer<W> {
 
     /// Pads a file of `size` bytes.
     pub(crate) fn end_file(&mut self, size: u64) -> io::Result<()> {
-        let padding = size.next_multiple_of(BLOCK as u64) - size;
-        self.sink.write_all(&[0; BLOCK][..usize::try_from(padding).unwrap_or(0)])
+        self.sink.write_all(&[0; BLOCK][..encode::padding(size)])
     }
 
     pub(crate) fn finish(mut self) -> io::Result<W> {
@@ -61,41 +60,9 @@ pub fn program_tar(name: &str, bytes: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
-/// The header of an entry, behind a PAX one where the name (that of a SHA-512 blob) does not fit.
-fn headers(name: &str, flag: u8, mode: u32, size: u64) -> Vec<u8> {
-    if name.len() <= 100 {
-        return header(name, flag, mode, size).to_vec();
-    }
-    let mut length = name.len() + " path=\n".len();
-    length += (length + 3).to_string().len();
-    let record = format!("{length} path={name}\n");
-    let mut bytes = header("pax", b'x', 0o644, record.len() as u64).to_vec();
-    bytes.extend_from_slice(record.as_bytes());
-    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-    bytes.extend_from_slice(&header(&name[..100], flag, mode, size));
-    bytes
-}
-
-fn header(name: &str, flag: u8, mode: u32, size: u64) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, name.as_bytes());
-    put(100, format!("{mode:07o}\0").as_bytes());
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    if size < 1 << 33 {
-        put(124, format!("{size:011o}\0").as_bytes());
-    } else {
-        put(124, &[0x80, 0, 0, 0]);
-        put(128, &size.to_be_bytes());
-    }
-    put(136, b"00000000000\0");
-    put(148, b"        ");
-    put(156, &[flag]);
-    put(257, b"ustar\x0000");
-    let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    block
+/// The header of an entry of root's.
+fn headers(name: &str, kind: Kind, mode: u32, size: u64) -> Vec<u8> {
+    encode::headers(&Entry { size, ..Entry::new(name.as_bytes(), kind, mode) })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Container commands, one file each.
 
 pub(crate) mod attach;
+pub(crate) mod commit;
 pub(crate) mod create;
+pub(crate) mod diff;
 pub(crate) mod exec;
+pub(crate) mod export;
 pub(crate) mod inspect_json;
 mod keys;
 pub(crate) mod kill;

@@ -45,7 +45,7 @@ fn render(engine: &Engine, listed: &Listed) -> Value {
         "Id": image.id.to_string(),
         "RepoTags": names(&listed.tags),
         "RepoDigests": names(&listed.digests),
-        "Parent": "",
+        "Parent": image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         "Comment": config.history.last().map(|step| step.comment.as_str()).unwrap_or_default(),
         "Created": config.created,
         "DockerVersion": "",

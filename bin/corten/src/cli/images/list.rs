@@ -34,7 +34,7 @@ const HEADERS: &[(&str, &str)] = &[
 #[derive(Debug, Args)]
 #[command(override_usage = "corten images [OPTIONS] [REPOSITORY[:TAG]]")]
 struct ImagesArgs {
-    /// Show all images (there are no intermediate ones to hide)
+    /// Show all images (default hides intermediate images)
     #[arg(short, long)]
     all: bool,
     /// Show digests
@@ -59,7 +59,7 @@ struct ImagesArgs {
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let args: ImagesArgs = flags::parse(NAME, "List images", arguments)?;
     flags::check_count(NAME, "[OPTIONS] [REPOSITORY[:TAG]]", Arity::AtMost(1), &args.words)?;
-    let mut filters = Filters::default();
+    let mut filters = Filters { intermediate: args.all, ..Filters::default() };
     for text in &args.filter {
         filters.add(text)?;
     }
@@ -162,6 +162,7 @@ mod tests {
         let image = Image {
             version: 1,
             id: ImageId(digest.clone()),
+            parent: None,
             manifests: Vec::new(),
             layers: Vec::new(),
             size: 0,

@@ -17,7 +17,7 @@ struct RmiArgs {
     /// Force removal of the image
     #[arg(short, long)]
     force: bool,
-    /// Do not delete untagged parents (an image here has no parents: always so)
+    /// Do not delete untagged parents
     #[arg(long)]
     no_prune: bool,
     /// Remove only the given platform variant: an image here has one platform, which must be that one
@@ -37,7 +37,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let engine = context.engine()?;
     let mut failures = Vec::new();
     for name in &args.words {
-        match images::remove(&engine, name, RemoveOptions { force: args.force, keep: true }) {
+        let options = RemoveOptions { force: args.force, keep: true, keep_parents: args.no_prune };
+        match images::remove(&engine, name, options) {
             Ok(done) => {
                 for removal in done {
                     context.ui.line(match removal {
