@@ -4,6 +4,7 @@
 //! parsed, while the heap is clean.
 
 mod cli;
+mod client_config;
 mod settings;
 mod ui;
 

@@ -1,10 +1,12 @@
 //! The environment and the global flags, read once: the only file that does.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use corten_engine::EngineConfig;
-use corten_sys::fs;
+
+use crate::client_config::ClientConfig;
 
 /// What the caller set up, flags before environment before defaults.
 #[derive(Debug, Clone)]
@@ -14,7 +16,8 @@ pub(crate) struct Settings {
     /// `--run-root`, `CORTEN_RUN_ROOT`: what does not outlive a boot.
     pub(crate) run_root: PathBuf,
     /// `--config`, `DOCKER_CONFIG`, `~/.docker`: the directory of docker's client configuration.
-    pub(crate) client_config: Option<PathBuf>,
+    client_directory: Option<PathBuf>,
+    client: OnceCell<ClientConfig>,
     /// `DOCKER_DEFAULT_PLATFORM`.
     pub(crate) platform: Option<String>,
     /// Where relative paths begin.
@@ -39,32 +42,17 @@ impl Settings {
         Self {
             root: path(flags.root, "CORTEN_ROOT", "/var/lib/corten"),
             run_root: path(flags.run_root, "CORTEN_RUN_ROOT", "/run/corten"),
-            client_config: flags.config.or_else(|| variable("DOCKER_CONFIG")).map(PathBuf::from).or(home),
+            client: OnceCell::new(),
+            client_directory: flags.config.or_else(|| variable("DOCKER_CONFIG")).map(PathBuf::from).or(home),
             platform: variable("DOCKER_DEFAULT_PLATFORM").and_then(|text| text.into_string().ok()),
             directory: current_directory(),
         }
     }
 
-    /// A text of docker's client configuration, such as `imagesFormat`.
-    ///
-    /// A configuration that is broken concerns logins, not a listing: it has no text then.
-    pub(crate) fn client_option(&self, name: &str) -> Option<String> {
-        let path = self.client_config.as_ref()?.join("config.json");
-        let bytes = fs::read_if_exists(path).ok()??;
-        let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        config.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-
-    /// A list of texts of docker's client configuration, such as `pruneFilters`.
-    pub(crate) fn client_list(&self, name: &str) -> Vec<String> {
-        let read = || {
-            let path = self.client_config.as_ref()?.join("config.json");
-            let bytes = fs::read_if_exists(path).ok()??;
-            let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-            let texts = config.get(name)?.as_array()?.iter().filter_map(|text| text.as_str());
-            Some(texts.map(str::to_owned).collect())
-        };
-        read().unwrap_or_default()
+    /// docker's client configuration, read when it is first asked for.
+    pub(crate) fn client(&self) -> &ClientConfig {
+        let load = || self.client_directory.as_ref().map(|directory| ClientConfig::load(directory));
+        self.client.get_or_init(|| load().unwrap_or_default())
     }
 
     /// Where the engine keeps its state.

@@ -22,6 +22,7 @@ use corten_engine::launch::Keeper;
 use corten_engine::{Engine, EngineConfig, ErrorKind};
 use corten_sys::{exec, fs};
 
+use crate::client_config::ClientConfig;
 use crate::settings::{GlobalFlags, Settings};
 use crate::ui::{Ui, show_warnings};
 pub(crate) use error::CliError;
@@ -253,10 +254,13 @@ pub(crate) fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(text) => return usage_error(&text),
     };
+    let settings = Settings::read(flags);
+    if find(&arguments).is_none() {
+        replace_alias(&mut arguments, settings.client());
+    }
     let Some((command, rest)) = find(&arguments) else { return help_or_unknown(&arguments) };
     // Before the first allocation of any size: what the keeper inherits, it keeps.
     show_warnings();
-    let settings = Settings::read(flags);
     let keeper = if command.starts && rustix::process::geteuid().is_root() {
         let usual = command.names == ["run"] && asks_for_usual_namespaces(&arguments);
         Keeper::spawn_for(usual.then(|| settings.engine().run_root)).ok()
@@ -264,6 +268,9 @@ pub(crate) fn main() -> ExitCode {
         None
     };
     let mut context = Context { settings, ui: Ui::new(), keeper };
+    if let Some(warning) = context.settings.client().warning() {
+        context.ui.note(warning);
+    }
     match (command.run)(&mut context, rest) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -273,6 +280,14 @@ pub(crate) fn main() -> ExitCode {
             error.report(&mut context.ui)
         }
     }
+}
+
+/// Puts what an alias of docker's client configuration stands for in its place. None takes the place of a command, or
+/// stands for another alias.
+fn replace_alias(arguments: &mut Vec<OsString>, client: &ClientConfig) {
+    let words = arguments.first().and_then(|word| client.alias(word.to_str()?));
+    let Some(words) = words else { return };
+    arguments.splice(..1, words.into_iter().map(OsString::from));
 }
 
 fn find(arguments: &[OsString]) -> Option<(&'static Command, Vec<OsString>)> {

@@ -9,6 +9,7 @@ mod adoption;
 mod bad_input;
 mod bad_values;
 mod boot;
+mod client_config;
 mod commit;
 mod devices;
 mod df;

@@ -35,7 +35,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     if current.status == Status::Paused {
         return Err(CliError::bare("You cannot attach to a paused container, unpause it first", 1));
     }
-    let mut options = SessionOptions::new(&args.flags, &[], &record.spec)?;
+    let mut options = SessionOptions::new(&context.settings, &args.flags, &[], &record.spec)?;
     options.stdin &= !args.no_stdin;
     let socket = containers::connect(&engine, &record).map_err(|error| match error.kind() {
         ErrorKind::Internal => {

@@ -67,7 +67,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
             return Err(CliError::usage(text).code(1));
         }
     };
-    let keys = DetachKeys::parse(args.detach_keys.as_deref())?;
+    let keys = DetachKeys::chosen(args.detach_keys.as_deref(), &context.settings)?;
     if args.interactive && args.tty && !args.detach && !pty::is_terminal(std::io::stdin()) {
         return Err(CliError::new("the input device is not a TTY", 1));
     }

@@ -1,6 +1,7 @@
 //! `--detach-keys`: the sequence that leaves a container running.
 
 use crate::cli::CliError;
+use crate::settings::Settings;
 
 /// A sequence of key codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,15 @@ impl DetachKeys {
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, CliError> {
         let text = text.filter(|text| !text.is_empty()).unwrap_or("ctrl-p,ctrl-q");
         let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
-        keys.map(Self)
-            .ok_or_else(|| CliError::new(format!("invalid detach keys ({text}): unknown character"), 125))
+        keys.map(Self).ok_or_else(|| CliError::daemon(format!("Invalid escape keys ({text}) provided")))
+    }
+
+    /// The flag's, or those of docker's client configuration.
+    pub(crate) fn chosen(flag: Option<&str>, settings: &Settings) -> Result<Self, CliError> {
+        match flag {
+            Some(flag) => Self::parse(Some(flag)),
+            None => Self::parse(settings.client().text("detachKeys").as_deref()),
+        }
     }
 
     pub(crate) fn matcher(&self) -> Matcher {

@@ -33,7 +33,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     if !args.force && !pruning::confirmed(context, WARNING) {
         return Ok(0);
     }
-    let configured = context.settings.client_list("pruneFilters");
+    let configured = context.settings.client().list("pruneFilters");
     let configured = filters::split(NAME, "--filter", &configured)?;
     let filters = pruning::read(&given, &configured, clock::wall_nanos())?;
     let pruned = containers::prune(&context.engine()?, &filters)?;

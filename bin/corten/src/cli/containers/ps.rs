@@ -9,7 +9,6 @@ use corten_engine::containers::spec::MountKind;
 use corten_engine::containers::{ContainerState, Status};
 use corten_monitor::health::HealthStatus;
 use corten_spec::Reference;
-use corten_sys::fs;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -81,7 +80,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let format = match &args.format {
         Some(format) => Some(format.clone()).filter(|format| !format.is_empty()),
         None if args.quiet => None,
-        None => configured_format(context),
+        None => context.settings.client().text("psFormat"),
     };
     let options = options(&args, format.as_deref())?;
     let engine = context.engine()?;
@@ -100,14 +99,6 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let listing = Listing { headers: &HEADERS, table: &table, row_type: "*formatter.ContainerContext" };
     listing.print(&mut context.ui, format.as_deref(), rows)?;
     Ok(0)
-}
-
-/// `psFormat` of docker's client configuration.
-fn configured_format(context: &Context) -> Option<String> {
-    let path = context.settings.client_config.as_ref()?.join("config.json");
-    // A configuration that is absent or broken formats nothing.
-    let config: Value = serde_json::from_slice(&fs::read_if_exists(path).ok()??).ok()?;
-    config.get("psFormat")?.as_str().filter(|format| !format.is_empty()).map(str::to_owned)
 }
 
 fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError> {

@@ -31,8 +31,11 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     let attaching =
         AttachFlags { detach_keys: args.detach_keys.clone(), sig_proxy: args.sig_proxy.unwrap_or(true) };
-    let options =
-        if args.detach { None } else { Some(SessionOptions::new(&attaching, &args.attach, &spec)?) };
+    let options = if args.detach {
+        None
+    } else {
+        Some(SessionOptions::new(&context.settings, &attaching, &args.attach, &spec)?)
+    };
     // A detached container keeps its input open for whoever attaches later.
     spec.stdin_once &= options.as_ref().is_some_and(|options| options.stdin);
     let beginning = Beginning::new(&engine).map_err(|error| CliError::from(error).code(125))?;

@@ -16,6 +16,7 @@ use super::keys::DetachKeys;
 use super::output::{self, To};
 use crate::cli::CliError;
 use crate::cli::flags::AttachFlags;
+use crate::settings::Settings;
 
 const SIGCHLD: i32 = 17;
 const SIGWINCH: i32 = 28;
@@ -38,6 +39,7 @@ pub(crate) struct SessionOptions {
 impl SessionOptions {
     /// From `-a`, `--detach-keys` and `--sig-proxy`.
     pub(crate) fn new(
+        settings: &Settings,
         flags: &AttachFlags,
         attach: &[String],
         spec: &ContainerSpec,
@@ -63,7 +65,7 @@ impl SessionOptions {
             stdout: all || named("stdout"),
             stderr: all || named("stderr"),
             signal_proxy: flags.sig_proxy,
-            keys: DetachKeys::parse(flags.detach_keys.as_deref())?,
+            keys: DetachKeys::chosen(flags.detach_keys.as_deref(), settings)?,
         })
     }
 }

@@ -58,7 +58,7 @@ fn attached(context: &mut Context, args: &StartArgs) -> Result<u8, CliError> {
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;
     let flags = AttachFlags { detach_keys: args.detach_keys.clone(), sig_proxy: true };
-    let mut options = SessionOptions::new(&flags, &[], &record.spec)?;
+    let mut options = SessionOptions::new(&context.settings, &flags, &[], &record.spec)?;
     options.stdin &= args.interactive;
     let keeper = context.take_keeper()?;
     let (ours, theirs) = socket::pair()?;

@@ -59,7 +59,7 @@ const BRIEF: Duration = Duration::from_millis(500);
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let about = "Display a live stream of container(s) resource usage statistics";
     let args: StatsArgs = flags::parse(NAME, about, arguments)?;
-    let format = args.format.clone().or_else(|| context.settings.client_option("statsFormat"));
+    let format = args.format.clone().or_else(|| context.settings.client().text("statsFormat"));
     let engine = context.engine()?;
     check_names(&engine, &args.names)?;
     let terminal = context.ui.is_terminal() && !args.no_stream;

@@ -201,12 +201,6 @@ fn client_environment(entry: &str) -> Option<String> {
 
 /// `proxies.default` of docker's client configuration, in both spellings.
 fn proxies(settings: &Settings) -> Vec<String> {
-    let Some(path) = settings.client_config.as_ref().map(|directory| directory.join("config.json")) else {
-        return Vec::new();
-    };
-    // A client configuration that is broken concerns logins, not this container.
-    let Some(bytes) = fs::read_if_exists(&path).ok().flatten() else { return Vec::new() };
-    let Ok(config) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Vec::new() };
     let names = [
         ("httpProxy", "HTTP_PROXY"),
         ("httpsProxy", "HTTPS_PROXY"),
@@ -216,9 +210,7 @@ fn proxies(settings: &Settings) -> Vec<String> {
     ];
     let mut env = Vec::new();
     for (key, name) in names {
-        if let Some(value) =
-            config.pointer(&format!("/proxies/default/{key}")).and_then(|value| value.as_str())
-        {
+        if let Some(value) = settings.client().default_proxy(key) {
             env.push(format!("{name}={value}"));
             env.push(format!("{}={value}", name.to_ascii_lowercase()));
         }

@@ -65,7 +65,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     }
     filters.references.extend(args.words.first().cloned());
     let images = images::list(&context.engine()?, &filters)?;
-    let configured = || context.settings.client_option("imagesFormat");
+    let configured = || context.settings.client().text("imagesFormat");
     let format = match args.format.clone() {
         Some(format) => Some(format),
         None if args.quiet => None,

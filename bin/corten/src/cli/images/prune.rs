@@ -37,7 +37,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     if !args.force && !pruning::confirmed(context, if args.all { ALL } else { DANGLING }) {
         return Ok(0);
     }
-    let configured = filters::split(NAME, "--filter", &context.settings.client_list("pruneFilters"))?;
+    let configured = filters::split(NAME, "--filter", &context.settings.client().list("pruneFilters"))?;
     let filters = read(args.all, given, &configured)?;
     let pruned = images::prune(&context.engine()?, &filters)?;
     if !pruned.removals.is_empty() {

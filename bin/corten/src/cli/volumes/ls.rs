@@ -78,7 +78,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         row.insert("Label".to_owned(), json!(volume.labels));
         rows.push(row);
     }
-    let configured = || context.settings.client_option("volumesFormat");
+    let configured = || context.settings.client().text("volumesFormat");
     let format = match args.format {
         Some(format) if format != "table" || !args.quiet => Some(format),
         _ if args.quiet => Some("{{.Name}}".to_owned()),
