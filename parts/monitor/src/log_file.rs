@@ -1,7 +1,9 @@
-//! The log of a container: docker's json-file lines, rotated by size.
+//! The log of a container in files, rotated by size: docker's json-file lines, or the shorter ones of `local`.
 //!
-//! One line a JSON object `{"log":…,"stream":…,"time":…}`; text that is longer than 16 KiB without a newline is
-//! cut into several. Written by the worker only.
+//! json-file: one line a JSON object `{"log":…,"stream":…,"time":…}`, with the options' attributes before the time where
+//! there are any. local: a letter (`o`, `e`; a capital where the text goes on in the next line of that stream), the time,
+//! a space, and the text as it is. Text that is longer than 16 KiB without a newline is cut into several lines. Written
+//! by the worker only.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,7 +14,7 @@ use corten_sys::error::Context;
 use corten_sys::{Errno, SysError, clock, fs};
 use memchr::memchr;
 
-use crate::order::LogOrder;
+use crate::order::{LogFormat, LogOrder};
 
 /// docker's size of the longest piece of a line.
 const LONGEST_LINE: usize = 16 << 10;
@@ -81,12 +83,12 @@ impl LogFile {
             joined = std::mem::take(pending);
             joined.as_slice()
         };
-        let tail = tail(stream, &timestamp(clock::wall_nanos()));
+        let frame = Frame::new(&self.order, stream);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         while let Some(length) = line_length(rest) {
             let (line, after) = rest.split_at(length);
-            render(&mut out, line, &tail);
+            frame.render(&mut out, line);
             rest = after;
             if self.order.max_size > 0 && self.size + out.len() as u64 >= self.order.max_size {
                 self.append(&out)?;
@@ -106,12 +108,11 @@ impl LogFile {
 
     /// Writes the unfinished lines and syncs the file.
     pub fn finish(&mut self, durable: bool) -> Result<(), SysError> {
-        let time = timestamp(clock::wall_nanos());
         let mut out = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(&mut self.pending[stream as usize]);
             if !rest.is_empty() {
-                render(&mut out, &rest, &tail(stream, &time));
+                Frame::new(&self.order, stream).render(&mut out, &rest);
             }
         }
         if !out.is_empty() || self.gap.is_some() {
@@ -132,7 +133,7 @@ impl LogFile {
         let mut note = Vec::new();
         if let Some(error) = &self.gap {
             let text = format!("corten: output is missing here: {error}\n");
-            render(&mut note, text.as_bytes(), &tail(Stream::Stderr, &timestamp(clock::wall_nanos())));
+            Frame::new(&self.order, Stream::Stderr).render(&mut note, text.as_bytes());
             note.extend_from_slice(out);
         }
         let written = self.append_whole(if note.is_empty() { out } else { &note });
@@ -208,7 +209,7 @@ pub fn numbered(path: &Path, number: u64) -> PathBuf {
 }
 
 /// The length of the first line with its newline, or of a piece of one that is too long.
-fn line_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn line_length(bytes: &[u8]) -> Option<usize> {
     match memchr(b'\n', bytes) {
         Some(end) if end < LONGEST_LINE => Some(end + 1),
         _ if bytes.len() >= LONGEST_LINE => Some(whole_characters(bytes)),
@@ -226,19 +227,56 @@ fn whole_characters(bytes: &[u8]) -> usize {
     length
 }
 
-/// What follows the text: the same for all lines that were read at once.
-fn tail(stream: Stream, time: &str) -> Vec<u8> {
-    format!("\",\"stream\":\"{}\",\"time\":\"{time}\"}}\n", stream.name()).into_bytes()
+/// What is around the text: the same for all lines that were read at once.
+enum Frame {
+    Json { tail: Vec<u8> },
+    Local { whole: Vec<u8>, part: Vec<u8> },
 }
 
-fn render(out: &mut Vec<u8>, line: &[u8], tail: &[u8]) {
-    out.extend_from_slice(b"{\"log\":\"");
-    escape(out, line);
-    out.extend_from_slice(tail);
+impl Frame {
+    fn new(order: &LogOrder, stream: Stream) -> Self {
+        let (time, name) = (timestamp(clock::wall_nanos()), stream.name());
+        match order.format {
+            LogFormat::Json => {
+                let attributes = &order.attributes;
+                let attributes = if attributes.is_empty() {
+                    String::new()
+                } else {
+                    format!("\"attrs\":{{{attributes}}},")
+                };
+                let tail = format!("\",\"stream\":\"{name}\",{attributes}\"time\":\"{time}\"}}\n");
+                Self::Json { tail: tail.into_bytes() }
+            }
+            LogFormat::Local => {
+                let (whole, part) = if stream == Stream::Stdout { ('o', 'O') } else { ('e', 'E') };
+                let head = |letter: char| format!("{letter}{time} ").into_bytes();
+                Self::Local { whole: head(whole), part: head(part) }
+            }
+        }
+    }
+
+    fn render(&self, out: &mut Vec<u8>, line: &[u8]) {
+        match (self, line.strip_suffix(b"\n")) {
+            (Self::Json { tail }, _) => {
+                out.extend_from_slice(b"{\"log\":\"");
+                escape(out, line);
+                out.extend_from_slice(tail);
+            }
+            (Self::Local { whole, .. }, Some(_)) => {
+                out.extend_from_slice(whole);
+                out.extend_from_slice(line);
+            }
+            (Self::Local { part, .. }, None) => {
+                out.extend_from_slice(part);
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+        }
+    }
 }
 
 /// Appends a JSON string's inside. Bytes that are no UTF-8 become U+FFFD, as docker's.
-fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let run = plain_length(rest);
@@ -342,7 +380,7 @@ mod tests {
     fn what_could_not_be_written_is_said() {
         let directory = std::env::temp_dir().join(format!("corten-gap-{}", std::process::id()));
         let path = directory.join("log");
-        let mut log = LogFile::open(LogOrder { path: path.clone(), max_size: 0, max_files: 1 });
+        let mut log = LogFile::open(LogOrder { path: path.clone(), max_files: 1, ..LogOrder::default() });
         assert!(log.write(Stream::Stdout, b"lost\n").is_err(), "there is no such directory");
         fs::create_dir_all(&directory, 0o700).unwrap();
         log.write(Stream::Stdout, b"kept\n").unwrap();
@@ -356,11 +394,33 @@ mod tests {
     }
 
     #[test]
+    fn both_formats() {
+        let check = |format, attributes: &str, line: &[u8], expected: &str| {
+            let order = LogOrder { format, attributes: attributes.to_owned(), ..LogOrder::default() };
+            let mut out = Vec::new();
+            Frame::new(&order, Stream::Stderr).render(&mut out, line);
+            let text = String::from_utf8(out).unwrap();
+            let (head, rest) = expected.split_once("TIME").unwrap();
+            let after = text.strip_prefix(head).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(after.get(30..), Some(rest), "{text}");
+        };
+        check(LogFormat::Json, "", b"a\n", "{\"log\":\"a\\n\",\"stream\":\"stderr\",\"time\":\"TIME\"}\n");
+        check(
+            LogFormat::Json,
+            "\"k\":\"v\"",
+            b"a",
+            "{\"log\":\"a\",\"stream\":\"stderr\",\"attrs\":{\"k\":\"v\"},\"time\":\"TIME\"}\n",
+        );
+        check(LogFormat::Local, "", b"a \"b\"\n", "eTIME a \"b\"\n");
+        check(LogFormat::Local, "", b"a", "ETIME a\n");
+    }
+
+    #[test]
     fn lines_partial_lines_and_rotation() {
         let directory = std::env::temp_dir().join(format!("corten-log-{}", std::process::id()));
         fs::create_dir_all(&directory, 0o700).unwrap();
         let path = directory.join("log");
-        let order = LogOrder { path: path.clone(), max_size: 400, max_files: 2 };
+        let order = LogOrder { path: path.clone(), max_size: 400, max_files: 2, ..LogOrder::default() };
         let mut log = LogFile::open(order);
         log.write(Stream::Stdout, b"one\ntw").unwrap();
         log.write(Stream::Stderr, b"err\n").unwrap();

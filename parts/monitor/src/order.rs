@@ -25,7 +25,7 @@ pub struct Order {
     pub owner: (u32, u32),
     /// The SELinux label of the FIFOs; empty for none.
     pub label: String,
-    pub log: Option<LogOrder>,
+    pub log: Option<LogSink>,
     /// How its events tell of it.
     pub subject: Subject,
     pub probe: Option<ProbeOrder>,
@@ -58,14 +58,82 @@ pub struct ProbeOrder {
     pub rules: HealthRules,
 }
 
-/// Where and how the log is kept.
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSink {
+    Files(LogOrder),
+    Journald(JournaldOrder),
+    Syslog(SyslogOrder),
+}
+
+/// What a line of a file looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Json,
+    Local,
+}
+
+/// Where and how the log is kept in files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogOrder {
+    pub format: LogFormat,
+    /// Members of a JSON object, for every line of that format.
+    pub attributes: String,
     pub path: PathBuf,
     /// Bytes after which a file is rotated; 0 is never.
     pub max_size: u64,
     /// Files kept, the current one included.
     pub max_files: u64,
+}
+
+/// A log that goes to the journal of systemd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournaldOrder {
+    /// Fields of every entry, in the journal's own encoding.
+    pub fields: Vec<u8>,
+    /// A journal that is busy is waited for, for a moment.
+    pub waits: bool,
+}
+
+/// A log that goes to a syslog server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SyslogOrder {
+    pub server: SyslogServer,
+    pub format: SyslogFormat,
+    /// The facility's number.
+    pub facility: u64,
+    pub tag: String,
+    pub hostname: String,
+    /// Seconds that the local time is ahead of UTC.
+    pub utc_offset: i64,
+    /// A server that is busy is waited for, for a moment.
+    pub waits: bool,
+}
+
+/// How a syslog server is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SyslogServer {
+    /// The host's own, at its usual places.
+    #[default]
+    Local,
+    Stream(PathBuf),
+    Datagram(PathBuf),
+    /// `ADDRESS:PORT`, of numbers only.
+    Tcp(String),
+    Udp(String),
+}
+
+/// What a syslog message looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SyslogFormat {
+    /// As a local server takes it: without a host name.
+    #[default]
+    Unix,
+    Rfc3164,
+    Rfc5424,
+    /// As that, with microseconds.
+    Rfc5424Micro,
 }
 
 /// docker's restart policies.
@@ -126,9 +194,7 @@ impl Order {
         writer.bytes(self.label.as_bytes());
         writer.flag(self.log.is_some());
         if let Some(log) = &self.log {
-            path(&mut writer, &log.path);
-            writer.number(log.max_size);
-            writer.number(log.max_files);
+            log.encode(&mut writer);
         }
         path(&mut writer, &self.subject.journal);
         writer.bytes(self.subject.name.as_bytes());
@@ -163,15 +229,7 @@ impl Order {
         let (volatile, client, locked) = (reader.flag()?, reader.flag()?, reader.flag()?);
         let owner = (reader.number()?.try_into().ok()?, reader.number()?.try_into().ok()?);
         let label = reader.text()?;
-        let log = if reader.flag()? {
-            Some(LogOrder {
-                path: path(&mut reader)?,
-                max_size: reader.number()?,
-                max_files: reader.number()?,
-            })
-        } else {
-            None
-        };
+        let log = if reader.flag()? { Some(LogSink::decode(&mut reader)?) } else { None };
         let subject =
             Subject { journal: path(&mut reader)?, name: reader.text()?, attributes: reader.text()? };
         let probe = if reader.flag()? { Some(ProbeOrder::decode(&mut reader)?) } else { None };
@@ -212,6 +270,92 @@ impl Order {
     }
 }
 
+impl LogSink {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Files(order) => {
+                writer.number(u64::from(order.format == LogFormat::Local));
+                writer.bytes(order.attributes.as_bytes());
+                writer.bytes(order.path.as_os_str().as_encoded_bytes());
+                writer.number(order.max_size);
+                writer.number(order.max_files);
+            }
+            Self::Journald(order) => {
+                writer.number(2);
+                writer.bytes(&order.fields);
+                writer.flag(order.waits);
+            }
+            Self::Syslog(order) => {
+                writer.number(3);
+                order.encode(writer);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(match reader.number()? {
+            kind @ (0 | 1) => Self::Files(LogOrder {
+                format: if kind == 1 { LogFormat::Local } else { LogFormat::Json },
+                attributes: reader.text()?,
+                path: reader.text()?.into(),
+                max_size: reader.number()?,
+                max_files: reader.number()?,
+            }),
+            2 => Self::Journald(JournaldOrder { fields: reader.bytes()?.to_vec(), waits: reader.flag()? }),
+            _ => Self::Syslog(SyslogOrder::decode(reader)?),
+        })
+    }
+}
+
+impl SyslogOrder {
+    fn encode(&self, writer: &mut Writer) {
+        let (kind, place) = match &self.server {
+            SyslogServer::Local => (0, ""),
+            SyslogServer::Stream(path) => (1, path.to_str().unwrap_or_default()),
+            SyslogServer::Datagram(path) => (2, path.to_str().unwrap_or_default()),
+            SyslogServer::Tcp(address) => (3, address.as_str()),
+            SyslogServer::Udp(address) => (4, address.as_str()),
+        };
+        writer.number(kind);
+        writer.bytes(place.as_bytes());
+        writer.number(match self.format {
+            SyslogFormat::Unix => 0,
+            SyslogFormat::Rfc3164 => 1,
+            SyslogFormat::Rfc5424 => 2,
+            SyslogFormat::Rfc5424Micro => 3,
+        });
+        writer.number(self.facility);
+        writer.bytes(self.tag.as_bytes());
+        writer.bytes(self.hostname.as_bytes());
+        writer.number(self.utc_offset.cast_unsigned());
+        writer.flag(self.waits);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let (kind, place) = (reader.number()?, reader.text()?);
+        Some(Self {
+            server: match kind {
+                0 => SyslogServer::Local,
+                1 => SyslogServer::Stream(place.into()),
+                2 => SyslogServer::Datagram(place.into()),
+                3 => SyslogServer::Tcp(place),
+                _ => SyslogServer::Udp(place),
+            },
+            format: match reader.number()? {
+                0 => SyslogFormat::Unix,
+                1 => SyslogFormat::Rfc3164,
+                2 => SyslogFormat::Rfc5424,
+                _ => SyslogFormat::Rfc5424Micro,
+            },
+            facility: reader.number()?,
+            tag: reader.text()?,
+            hostname: reader.text()?,
+            utc_offset: reader.number()?.cast_signed(),
+            waits: reader.flag()?,
+        })
+    }
+}
+
 impl ProbeOrder {
     fn encode(&self, writer: &mut Writer) {
         writer.number(self.arguments.len() as u64);
@@ -247,7 +391,13 @@ mod tests {
             stdin_once: true,
             owner: (268_435_456, 7),
             label: "a:b:c:s0".to_owned(),
-            log: Some(LogOrder { path: PathBuf::from("/l"), max_size: 1 << 24, max_files: 4 }),
+            log: Some(LogSink::Files(LogOrder {
+                format: LogFormat::Local,
+                attributes: "\"a\":\"b\"".to_owned(),
+                path: PathBuf::from("/l"),
+                max_size: 1 << 24,
+                max_files: 4,
+            })),
             subject: Subject {
                 journal: PathBuf::from("/e"),
                 name: "n".to_owned(),
@@ -272,6 +422,19 @@ mod tests {
         let bytes = order.encode();
         assert_eq!(Order::decode(&bytes).as_ref(), Some(&order));
         assert_eq!(Order::decode(bytes.get(..40).unwrap()), None);
+        let syslog = SyslogOrder {
+            server: SyslogServer::Tcp("10.0.0.1:514".to_owned()),
+            format: SyslogFormat::Rfc5424Micro,
+            facility: 3,
+            tag: "t".to_owned(),
+            utc_offset: -3600,
+            ..SyslogOrder::default()
+        };
+        let journald = JournaldOrder { fields: b"A=b\n".to_vec(), waits: true };
+        for log in [LogSink::Syslog(syslog), LogSink::Journald(journald)] {
+            let order = Order { log: Some(log), ..order.clone() };
+            assert_eq!(Order::decode(&order.encode()), Some(order));
+        }
         let opaque = Order { launch: Vec::new(), init: Vec::new(), clean: Vec::new(), ..order.clone() };
         assert_eq!(Order::decode(&order.for_worker()), Some(opaque));
     }

@@ -103,7 +103,7 @@ const COMMANDS: &[Command] = &[
         "Display a live stream of container(s) resource usage statistics",
         containers::stats::run,
     ),
-    command(&["logs"], "Fetch the logs of a container", containers::logs::run),
+    command(&["logs"], "Fetch the logs of one or more containers", containers::logs::run),
     command(&["commit"], "Create a new image from a container's changes", containers::commit::run),
     command(
         &["diff"],

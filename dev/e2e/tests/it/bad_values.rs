@@ -189,7 +189,6 @@ fn flags_that_are_lacking() {
     let cases = [
         (&["-p", "80:80"][..], "invalid argument \"80:80\" for \"-p, --publish\" flag: container networks"),
         (&["--dns", "1.1.1.1"], "invalid argument \"1.1.1.1\" for \"--dns\" flag: container networks"),
-        (&["--health-cmd=true"], "invalid argument \"true\" for \"--health-cmd\" flag: health checks"),
         (&["--gpus", "all"], "invalid argument \"all\" for \"--gpus\" flag: GPUs"),
     ];
     for (flags, reason) in cases {

@@ -23,6 +23,7 @@ mod image_prune;
 mod images;
 mod lifecycle;
 mod limits;
+mod log_drivers;
 mod logs;
 mod lsm;
 mod many;

@@ -10,6 +10,9 @@ use crate::failure::{Failure, Result};
 /// Blocking crates stay blocking, and know no command line.
 const NEVER_BLOCKING: &[&str] = &["tokio", "hyper", "clap", "async-std", "smol"];
 
+/// Regular expressions are for the command line: what a start links with has none.
+const NEVER_MATCHING: &[&str] = &["regex", "regex-automata", "regex-lite"];
+
 /// The keeper parses nothing; the worker parses DNS (hickory-proto) and nothing else.
 const NEVER_PARSING: &[&str] = &[
     "serde",
@@ -23,8 +26,6 @@ const NEVER_PARSING: &[&str] = &[
     "winnow",
     "pest",
     "combine",
-    "regex",
-    "regex-automata",
     "tar",
     "clap_builder",
     "corten-spec",
@@ -36,11 +37,11 @@ struct Fence {
 }
 
 const FENCES: &[Fence] = &[
-    Fence { of: "corten-runtime", without: &[NEVER_BLOCKING] },
-    Fence { of: "corten-monitor", without: &[NEVER_BLOCKING, NEVER_PARSING] },
-    Fence { of: "corten-store", without: &[NEVER_BLOCKING] },
-    Fence { of: "corten-net", without: &[NEVER_BLOCKING] },
-    Fence { of: "corten-engine", without: &[NEVER_BLOCKING] },
+    Fence { of: "corten-runtime", without: &[NEVER_BLOCKING, NEVER_MATCHING] },
+    Fence { of: "corten-monitor", without: &[NEVER_BLOCKING, NEVER_MATCHING, NEVER_PARSING] },
+    Fence { of: "corten-store", without: &[NEVER_BLOCKING, NEVER_MATCHING] },
+    Fence { of: "corten-net", without: &[NEVER_BLOCKING, NEVER_MATCHING] },
+    Fence { of: "corten-engine", without: &[NEVER_BLOCKING, NEVER_MATCHING] },
 ];
 
 /// The resolved packages: id to name, and id to the ids it links with (tests and build scripts left out).

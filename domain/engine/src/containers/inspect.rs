@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use corten_monitor::LogFormat;
 use corten_monitor::health::Health;
 use corten_store::Image;
 use corten_sys::fs;
 
 use super::health;
-use super::logs;
+use super::log_driver;
 use super::oci_spec;
 use super::record::ContainerRecord;
 use super::size::{self, ContainerSize};
@@ -72,7 +73,7 @@ pub fn inspect(engine: &Engine, record: ContainerRecord, size: bool) -> Result<I
     Ok(InspectedContainer {
         image: engine.store().image(&record.image)?,
         size: if size { Some(size::size(engine, &record)?) } else { None },
-        log: logs::path(engine, &record),
+        log: log_path(engine, &record),
         health: health::read(engine, &record, &state)?,
         files: GeneratedFiles {
             hosts: file("hosts"),
@@ -91,6 +92,11 @@ pub fn inspect(engine: &Engine, record: ContainerRecord, size: bool) -> Result<I
         state,
         record,
     })
+}
+
+/// Only of docker's own format: that is what others read.
+fn log_path(engine: &Engine, record: &ContainerRecord) -> Option<PathBuf> {
+    log_driver::file(engine, record).filter(|(_, format)| *format == LogFormat::Json).map(|(path, _)| path)
 }
 
 fn user_ids(record: &ContainerRecord, pid: Option<i32>) -> UserIds {

@@ -9,6 +9,7 @@ mod exec;
 pub mod health;
 pub mod inspect;
 pub mod list;
+pub mod log_driver;
 pub mod logs;
 mod lookup;
 pub(crate) mod names;

@@ -257,14 +257,22 @@ impl Default for LogSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogDriver {
     JsonFile,
+    Local,
+    Journald,
+    Syslog,
     None,
 }
 
 impl LogDriver {
+    pub const ALL: [Self; 5] = [Self::JsonFile, Self::Local, Self::Journald, Self::Syslog, Self::None];
+
     /// docker's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::JsonFile => "json-file",
+            Self::Local => "local",
+            Self::Journald => "journald",
+            Self::Syslog => "syslog",
             Self::None => "none",
         }
     }

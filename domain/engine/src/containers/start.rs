@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use corten_monitor::restart::next_backoff_ms;
 use corten_monitor::state::RunState;
-use corten_monitor::{LogOrder, Order, RestartPolicy, exits, journal, state as run_state};
+use corten_monitor::{Order, RestartPolicy, exits, journal, state as run_state};
 use corten_runtime::cgroups::{self, Cgroup};
 use corten_runtime::launch::encode_init;
 use corten_runtime::plan::{IdRange, Plan, PlanInput, RootfsSource};
 use corten_sys::{Errno, fs};
 
 use super::record::ContainerRecord;
-use super::spec::{LogDriver, Restart};
+use super::spec::Restart;
 use super::state::Status;
-use super::{health, oci_spec, relabel, seccomp_cache, state};
+use super::{health, log_driver, oci_spec, relabel, seccomp_cache, state};
 use crate::error::{Error, ErrorKind};
 use crate::host::HostFacts;
 use crate::id_range::{self, Lease};
@@ -298,6 +298,7 @@ fn build(
         generation: last.map_or(1, |last| last.generation + 1),
         launch: to_json(&blob),
         init: encode_init(&plan.init, &seccomp),
+        log: log_driver::sink(engine, record)?,
         clean: to_json(&clean_blob(engine, record, facts, ids.claims)),
         ..base_order(engine, record)
     };
@@ -324,6 +325,7 @@ pub(super) fn adoption_order(
         generation: run.generation,
         owner: (base, base),
         adopt: Some(run.clone()),
+        log: log_driver::sink(engine, record)?,
         ..clean_up_order(engine, record)?
     })
 }
@@ -362,7 +364,6 @@ fn base_order(engine: &Engine, record: &ContainerRecord) -> Order {
         stdin: record.spec.stdin,
         stdin_once: record.spec.stdin_once,
         volatile: record.spec.auto_remove,
-        log: log_order(record, &record.directory(engine)),
         subject: events::subject(engine, record),
         probe: health::order(engine, record),
         restart: restart_policy(record.spec.restart),
@@ -400,15 +401,6 @@ fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
     // Structs of numbers, strings and paths: there is nothing serde_json refuses but a path that is not UTF-8,
     // and those are refused when the container is created.
     serde_json::to_vec(value).unwrap_or_default()
-}
-
-fn log_order(record: &ContainerRecord, directory: &std::path::Path) -> Option<LogOrder> {
-    let log = &record.spec.log;
-    (log.driver == LogDriver::JsonFile).then(|| LogOrder {
-        path: directory.join(format!("{}-json.log", record.id)),
-        max_size: log.max_size,
-        max_files: log.max_files,
-    })
 }
 
 pub(super) fn restart_policy(restart: Restart) -> RestartPolicy {

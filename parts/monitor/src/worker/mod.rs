@@ -22,7 +22,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::attach::Kind;
 use crate::exits::{self, ExitRecord};
-use crate::log_file::{LogFile, Stream};
+use crate::log_file::Stream;
+use crate::log_sink::Log;
 use crate::order::Order;
 use crate::state::RunState;
 pub(crate) use channels::Channels;
@@ -78,7 +79,7 @@ struct Worker {
     terminal: bool,
     stdin_once: bool,
     volatile: bool,
-    log: Option<LogFile>,
+    log: Option<Log>,
     clients: Vec<Client>,
     draining: bool,
     leaving: bool,
@@ -96,8 +97,7 @@ impl Worker {
         title::replace(&format!("corten worker {}", order.id));
         let Ends { outputs, stdin } = Ends::open(order, stream)?;
         let client = client.map(Client::new).transpose()?;
-        let open = if order.volatile { LogFile::when_needed } else { LogFile::open };
-        let log = order.log.clone().map(open);
+        let log = order.log.clone().map(|sink| Log::open(sink, order.volatile));
         Ok(Self {
             control: Some(control),
             init,

@@ -453,7 +453,7 @@ pub(crate) const CONTAINER: &[Flag<ContainerFlags>] = &[
         "log-driver",
         None,
         "string",
-        "Logging driver for the container (json-file or none)",
+        "Logging driver for the container (json-file, local, journald, syslog or none)",
         |flags, text| flags.log_driver.read(text),
     ),
     Flag::value("log-opt", None, "list", "Log driver options", |flags, text| flags.log_opt.read(text)),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use corten_engine::containers::spec::{DeviceSpec, LogDriver, LogSpec, MountKind, MountSpec, Restart, Share};
-use corten_engine::containers::{ContainerSpec, UpdateOptions};
+use corten_engine::containers::spec::{DeviceSpec, LogSpec, MountKind, MountSpec, Restart, Share};
+use corten_engine::containers::{ContainerSpec, UpdateOptions, log_driver};
 use corten_engine::{Engine, containers};
 use corten_runtime::cgroups::Resources;
 use corten_runtime::cgroups::resources::{Access, Blkio, Cpu, DeviceKind, DeviceRule, DeviceValue, Memory};
@@ -495,46 +495,12 @@ fn sysctls(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn log(flags: &ContainerFlags) -> Result<LogSpec, String> {
-    let driver = match flags.log_driver.as_deref() {
-        None | Some("json-file" | "") => LogDriver::JsonFile,
-        Some("none") => LogDriver::None,
-        Some(other) => {
-            return Err(daemon(&format!(
-                "error looking up logging plugin {other}: plugin \"{other}\" not found: json-file and none are there"
-            )));
-        }
-    };
-    let mut log = LogSpec { driver, ..LogSpec::default() };
-    if log.driver == LogDriver::None && !flags.log_opt.is_empty() {
+    let driver = flags.log_driver.as_deref().filter(|name| !name.is_empty()).unwrap_or("json-file");
+    if driver == "none" && !flags.log_opt.is_empty() {
         return Err("invalid logging opts for driver none".to_owned());
     }
-    let failed = |reason: &str| daemon(&format!("failed to initialize logging driver: {reason}"));
-    for option in &flags.log_opt {
-        let (key, value) = values::pair(option);
-        match (key.as_str(), log.driver) {
-            ("max-size", LogDriver::JsonFile) if value == "-1" => log.max_size = 0,
-            ("max-size", LogDriver::JsonFile) => {
-                log.max_size = values::parse_size(&value).map_err(|reason| failed(&reason))?;
-                if log.max_size == 0 {
-                    return Err(failed("max-size must be a positive number"));
-                }
-            }
-            ("max-file", LogDriver::JsonFile) => {
-                let syntax = |_| failed(&format!("strconv.Atoi: parsing \"{value}\": invalid syntax"));
-                let number: i64 = value.parse().map_err(syntax)?;
-                log.max_files = u64::try_from(number).unwrap_or(0);
-                if log.max_files == 0 {
-                    return Err(failed("max-file cannot be less than 1"));
-                }
-            }
-            _ => {
-                let driver = log.driver.name();
-                return Err(daemon(&format!("unknown log opt '{key}' for {driver} log driver")));
-            }
-        }
-        log.options.insert(key, value);
-    }
-    Ok(log)
+    let options = flags.log_opt.iter().map(|option| values::pair(option)).collect();
+    log_driver::parse(driver, options).map_err(|error| daemon(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod follower;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use corten_monitor::LogFormat;
 use corten_monitor::log_file::timestamp;
 use memchr::memchr;
 
@@ -18,8 +19,8 @@ pub use entry::LogEntry;
 
 use self::files::Files;
 use self::follower::{Follower, Wake};
+use super::log_driver;
 use super::record::ContainerRecord;
-use super::spec::LogDriver;
 use crate::{Engine, Error};
 
 /// Read at once; a longer line makes the buffer grow.
@@ -44,12 +45,6 @@ pub enum LogEvent<'a> {
     CaughtUp,
 }
 
-/// Where a container's log is written.
-pub fn path(engine: &Engine, record: &ContainerRecord) -> Option<PathBuf> {
-    let name = format!("{}-json.log", record.id);
-    (record.spec.log.driver == LogDriver::JsonFile).then(|| record.directory(engine).join(name))
-}
-
 /// Tells `sink` the log, oldest line first, until its end, the end of the container when following, or until
 /// the sink breaks off. Blocks while following.
 pub fn read(
@@ -58,10 +53,10 @@ pub fn read(
     options: &LogOptions,
     mut sink: impl FnMut(LogEvent<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let base = path(engine, record)
+    let (base, format) = log_driver::file(engine, record)
         .ok_or_else(|| Error::unsupported("configured logging driver does not support reading"))?;
     let mut follower = if options.follow { Follower::subscribe(engine, record)? } else { None };
-    let mut reader = Reader::new(base, record.spec.log.max_files, options);
+    let mut reader = Reader::new(base, format, record.spec.log.max_files, options);
     loop {
         if reader.drain(&mut sink)?.is_break() || sink(LogEvent::CaughtUp).is_break() {
             return Ok(());
@@ -78,6 +73,7 @@ pub fn read(
 
 struct Reader {
     base: PathBuf,
+    format: LogFormat,
     kept: u64,
     tail: Option<u64>,
     since: Option<Vec<u8>>,
@@ -89,10 +85,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(base: PathBuf, kept: u64, options: &LogOptions) -> Self {
+    fn new(base: PathBuf, format: LogFormat, kept: u64, options: &LogOptions) -> Self {
         let text = |nanos: i64| timestamp(nanos).into_bytes();
         Self {
             base,
+            format,
             kept,
             tail: options.tail,
             since: options.since.map(text),
@@ -160,7 +157,7 @@ impl Reader {
         while let Some(at) = memchr(b'\n', rest) {
             let (line, after) = rest.split_at(at);
             rest = after.get(1..).unwrap_or_default();
-            let Some(entry) = LogEntry::parse(line) else { continue };
+            let Some(entry) = LogEntry::parse(self.format, line) else { continue };
             if self.since.as_ref().is_some_and(|since| entry.time < since.as_slice()) {
                 continue;
             }
@@ -199,9 +196,9 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("corten-logs-{}", std::process::id()));
         fs::create_dir_all(&directory, 0o700).unwrap();
         let base = directory.join("log");
-        let mut follower = Reader::new(base.clone(), 4, &LogOptions::default());
+        let mut follower = Reader::new(base.clone(), LogFormat::Json, 4, &LogOptions::default());
         assert_eq!(drain(&mut follower), (String::new(), false));
-        let order = LogOrder { path: base.clone(), max_size: 1000, max_files: 4 };
+        let order = LogOrder { path: base.clone(), max_size: 1000, max_files: 4, ..LogOrder::default() };
         let mut log = LogFile::open(order.clone());
         let (mut expected, mut followed) = (String::new(), String::new());
         for number in 0..30 {
@@ -214,7 +211,7 @@ mod tests {
         }
         followed.push_str(&drain(&mut follower).0);
         assert_eq!(followed, expected);
-        let whole = |options| drain(&mut Reader::new(base.clone(), 4, &options));
+        let whole = |options| drain(&mut Reader::new(base.clone(), LogFormat::Json, 4, &options));
         assert_eq!(whole(LogOptions::default()), (expected.clone(), false));
         let last = expected.lines().skip(18).map(|line| format!("{line}\n")).collect::<String>();
         assert_eq!(whole(LogOptions { tail: Some(12), ..LogOptions::default() }), (last, false));

@@ -1,18 +1,22 @@
 //! `corten logs`.
 
+mod several;
+
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
 use clap::{ArgAction, Args};
-use corten_engine::containers;
+use corten_engine::Engine;
 use corten_engine::containers::logs::{self, LogEntry, LogEvent, LogOptions, Stream};
+use corten_engine::containers::{self, ContainerRecord};
 use corten_sys::clock;
+use regex_lite::Regex;
 
 use crate::cli::{CliError, Context, flags, moment};
 use crate::ui::{Output, Ui};
 
 #[derive(Debug, Args)]
-#[command(override_usage = "corten logs [OPTIONS] CONTAINER")]
+#[command(override_usage = "corten logs [OPTIONS] CONTAINER [CONTAINER...]")]
 struct LogsArgs {
     /// Show extra details provided to logs
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
@@ -20,6 +24,9 @@ struct LogsArgs {
     /// Follow log output
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set, default_value_t = false, hide_default_value = true, hide_possible_values = true, value_name = "bool")]
     follow: bool,
+    /// Show only the lines that match a regular expression
+    #[arg(long, value_name = "regex", allow_hyphen_values = true)]
+    grep: Option<String>,
     /// Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
     since: Option<String>,
@@ -36,33 +43,62 @@ struct LogsArgs {
     names: Vec<String>,
 }
 
+const NAME: &str = "corten logs";
+const SYNOPSIS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
+
 /// Shown at once; a burst of lines takes few writes.
 const BURST: usize = 256 << 10;
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: LogsArgs = flags::parse("corten logs", "Fetch the logs of a container", arguments)?;
-    let [name] = args.names.as_slice() else {
-        let text = "corten: 'corten logs' requires 1 argument\n\nUsage:  corten logs [OPTIONS] CONTAINER\n\n\
-                    Run 'corten logs --help' for more information";
-        return Err(CliError::usage(text).code(1));
-    };
+    let args: LogsArgs = flags::parse(NAME, "Fetch the logs of one or more containers", arguments)?;
+    flags::check_count(NAME, SYNOPSIS, flags::Arity::AtLeast(1), &args.names)?;
     let options = options(&args)?;
+    let shown =
+        Shown { timestamps: args.timestamps, details: args.details, grep: grep(args.grep.as_deref())? };
     let engine = context.engine()?;
-    let record = containers::find(&engine, name)?;
+    if let [name] = args.names.as_slice() {
+        let record = containers::find(&engine, name)?;
+        return one(&mut context.ui, &engine, &record, &options, &shown);
+    }
+    let mut failed = false;
+    let mut records = Vec::new();
+    for name in &args.names {
+        match containers::find(&engine, name) {
+            Ok(record) => records.push(record),
+            Err(error) => {
+                failed = true;
+                CliError::from(error).report(&mut context.ui);
+            }
+        }
+    }
+    failed |= !several::show(&mut context.ui, &engine, &records, &options, &shown)?;
+    Ok(u8::from(failed))
+}
+
+fn one(
+    ui: &mut Ui,
+    engine: &Engine,
+    record: &ContainerRecord,
+    options: &LogOptions,
+    shown: &Shown,
+) -> Result<u8, CliError> {
     // A container whose keeper was killed gets a new one by this, and with it its log goes on.
-    containers::state::read(&engine, &record)?;
-    let mut show = Show {
-        ui: &mut context.ui,
-        timestamps: args.timestamps,
-        details: args.details,
-        collected: Vec::with_capacity(BURST + (64 << 10)),
-        stream: Stream::Stdout,
-    };
-    logs::read(&engine, &record, &options, |event| match event {
+    containers::state::read(engine, record)?;
+    let mut show =
+        Show { ui, shown, collected: Vec::with_capacity(BURST + (64 << 10)), stream: Stream::Stdout };
+    logs::read(engine, record, options, |event| match event {
         LogEvent::Entry(entry) => show.entry(&entry),
         LogEvent::CaughtUp => show.deliver(),
     })?;
     Ok(0)
+}
+
+fn grep(text: Option<&str>) -> Result<Option<Regex>, CliError> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let text = text.unwrap_or_default();
+        CliError::bare(format!("invalid argument \"{text}\" for \"--grep\" flag: {error}"), 125)
+    };
+    text.map(Regex::new).transpose().map_err(|error| wrong(&error))
 }
 
 fn options(args: &LogsArgs) -> Result<LogOptions, CliError> {
@@ -93,11 +129,41 @@ fn options(args: &LogsArgs) -> Result<LogOptions, CliError> {
     })
 }
 
+/// Which lines are shown, and how.
+struct Shown {
+    timestamps: bool,
+    details: bool,
+    grep: Option<Regex>,
+}
+
+impl Shown {
+    /// Appends a line as it is shown, and says whether it is.
+    fn render(&self, entry: &LogEntry<'_>, out: &mut Vec<u8>) -> bool {
+        let begin = out.len();
+        if self.timestamps {
+            out.extend_from_slice(entry.time);
+            out.push(b' ');
+        }
+        if self.details {
+            entry.append_attributes_to(out);
+        }
+        let text = out.len();
+        entry.append_to(out);
+        let Some(grep) = &self.grep else { return true };
+        let line = String::from_utf8_lossy(out.get(text..).unwrap_or_default());
+        let is_shown = grep.is_match(line.strip_suffix('\n').unwrap_or(&line));
+        drop(line);
+        if !is_shown {
+            out.truncate(begin);
+        }
+        is_shown
+    }
+}
+
 /// Collects lines of one stream and shows them in bursts; the order between the streams is kept.
 struct Show<'a> {
     ui: &'a mut Ui,
-    timestamps: bool,
-    details: bool,
+    shown: &'a Shown,
     collected: Vec<u8>,
     stream: Stream,
 }
@@ -108,15 +174,7 @@ impl Show<'_> {
             self.deliver()?;
             self.stream = entry.stream;
         }
-        if self.timestamps {
-            self.collected.extend_from_slice(entry.time);
-            self.collected.push(b' ');
-        }
-        if self.details {
-            // Attributes come from log options that no driver here takes: there are none before the space.
-            self.collected.push(b' ');
-        }
-        entry.append_to(&mut self.collected);
+        self.shown.render(entry, &mut self.collected);
         if self.collected.len() >= BURST { self.deliver() } else { ControlFlow::Continue(()) }
     }
 
