@@ -369,6 +369,28 @@ pub fn become_ids(uid: u32, gid: u32) -> Result<(), SysError> {
         .map_err(|errno| SysError::new("setresuid", uid.as_raw().to_string(), errno))
 }
 
+/// Makes what this thread creates in file systems belong to these ids, and keeps what it may do otherwise: a file
+/// system of another user namespace takes no file from an id that it has no name for (setfsuid(2)).
+pub fn create_as(uid: u32, gid: u32) -> Result<(), SysError> {
+    use rustix::thread::CapabilitiesSecureBits as Bits;
+    let failed = |errno| SysError::new("prctl", "PR_SET_SECUREBITS", errno);
+    let bits = rustix::thread::capabilities_secure_bits().map_err(failed)?;
+    if !bits.contains(Bits::NO_SETUID_FIXUP) {
+        rustix::thread::set_capabilities_secure_bits(bits | Bits::NO_SETUID_FIXUP).map_err(failed)?;
+    }
+    // SAFETY: the call takes a number only.
+    unsafe { libc::setfsgid(gid) };
+    // SAFETY: the call takes a number only.
+    unsafe { libc::setfsuid(uid) };
+    // Neither tells of a failure but by what a second call, which changes nothing, returns.
+    // SAFETY: the call takes a number only.
+    let now = unsafe { libc::setfsuid(libc::uid_t::MAX) };
+    if now.cast_unsigned() == uid {
+        return Ok(());
+    }
+    Err(SysError::new("setfsuid", uid.to_string(), Errno::PERM))
+}
+
 /// Marks every descriptor from `first` on close-on-exec, in a descriptor table of its own.
 pub fn close_on_exec_from(first: RawFd) -> Result<(), SysError> {
     const UNSHARE_AND_CLOEXEC: libc::c_uint = (1 << 1) | (1 << 2);

@@ -13,4 +13,5 @@ mod nodes;
 pub mod plan;
 pub mod seccomp;
 pub mod selinux;
+pub mod standing;
 pub mod template;

@@ -104,6 +104,7 @@ const COMMANDS: &[Command] = &[
         containers::stats::run,
     ),
     command(&["logs"], "Fetch the logs of one or more containers", containers::logs::run),
+    command(&["cp"], "Copy files/folders between a container and the local filesystem", containers::cp::run),
     command(&["commit"], "Create a new image from a container's changes", containers::commit::run),
     command(
         &["diff"],
@@ -151,6 +152,7 @@ const GROUPS: &[Group] = &[
         &[
             ("attach", "attach"),
             ("commit", "commit"),
+            ("cp", "cp"),
             ("create", "create"),
             ("diff", "diff"),
             ("exec", "exec"),

@@ -11,6 +11,7 @@ mod bad_values;
 mod boot;
 mod client_config;
 mod commit;
+mod cp;
 mod devices;
 mod df;
 mod diff;

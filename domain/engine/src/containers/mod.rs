@@ -4,6 +4,7 @@ mod adopt;
 mod beginning;
 pub mod boot;
 mod commit;
+pub mod copy;
 mod create;
 mod exec;
 pub mod health;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use corten_store::trees::{Change, Snapshot};
 
 use super::record::ContainerRecord;
-use crate::{Engine, Error};
+use crate::{Engine, Error, events};
 
 /// What the container changed. Nothing that corten itself makes or mounts is among it.
 pub fn changes(engine: &Engine, record: &ContainerRecord) -> Result<Vec<Change>, Error> {
@@ -15,7 +15,9 @@ pub fn changes(engine: &Engine, record: &ContainerRecord) -> Result<Vec<Change>,
 
 /// Writes the root file system, without what is mounted in it, as a tar. Blocking.
 pub fn export(engine: &Engine, record: &ContainerRecord, output: &mut dyn Write) -> Result<(), Error> {
-    Ok(whole(engine, record)?.write_tar(output)?)
+    whole(engine, record)?.write_tar(output)?;
+    events::container(engine, record, "export", &[]);
+    Ok(())
 }
 
 /// The container's layers, with the skeleton below them.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use corten_sys::error::Context;
 use corten_sys::{Dir, Errno, SysError};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::describe::{Described, describe};
 use super::layered::Layered;
@@ -35,9 +35,9 @@ impl Copied {
 /// Where in the copy something goes.
 #[derive(Debug, Clone)]
 pub struct Names<'a> {
-    /// The name in the source's directory; `.` for what is in that directory.
+    /// The name in the source's directory; `.` for that directory itself.
     pub source: &'a [u8],
-    /// The name it gets; empty for none: only what is in it.
+    /// The name it gets; `.` for what is in it, without a directory of its own.
     pub target: &'a [u8],
 }
 
@@ -47,15 +47,12 @@ pub fn copy(directory: &Dir, names: &Names<'_>, base: u32, sink: &mut dyn Sink) 
     let name =
         CString::new(names.source).map_err(|_| SysError::at("copy", as_path(names.source), Errno::INVAL))?;
     let mut carrier = Carrier::new(sink, base);
-    if names.target.is_empty() {
-        let opened = directory.open_at(as_path(names.source), OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
-        carrier = walk_into(Layered::plain(opened), b"", carrier)?;
-    } else if carrier.carry(directory.as_fd(), &name, names.target)? {
+    if carrier.carry(directory.as_fd(), &name, names.target)? {
         let opened = rustix::fs::openat(
             directory,
             &name,
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
+            Mode::empty(),
         )
         .on("open", as_path(names.source))?;
         carrier = walk_into(Layered::plain(opened), names.target, carrier)?;

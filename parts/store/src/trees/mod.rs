@@ -58,7 +58,7 @@ pub enum TreeError {
     #[error(transparent)]
     Tar(#[from] TarError),
     #[error("write the archive: {}", Errno::from_io_error(.0).map_or_else(|| .0.to_string(), corten_sys::error::reason))]
-    Output(#[source] io::Error),
+    Output(io::Error),
     #[error("read the archive: {0}")]
     Input(#[source] io::Error),
     /// The wording is docker's.

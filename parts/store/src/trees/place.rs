@@ -23,8 +23,9 @@ use crate::tar::{Entry, Kind};
 /// Whose the copies are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// The ids of the tree, counted from this one on.
-    Kept(u32),
+    /// The ids of the tree, counted from `base` on. Ids from `count` on have no name there: those are an error where
+    /// the copy is to be exact, and else count as root's.
+    Kept { base: u32, count: u32, exact: bool },
     /// The one who copies.
     Caller,
 }
@@ -93,7 +94,7 @@ impl Place {
         match open_plain(at, name) {
             Err(Errno::NOENT) => {
                 rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)).on("mkdir", as_path(path))?;
-                if let Owner::Kept(base) = self.owner {
+                if let Owner::Kept { base, .. } = self.owner {
                     own(at, name, (base, base)).on("chown", as_path(path))?;
                 }
                 open_plain(at, name).on("open", as_path(path))
@@ -132,8 +133,9 @@ impl Place {
     }
 
     fn ids(&self, entry: &Entry) -> Result<Option<(u32, u32)>, TreeError> {
-        let Owner::Kept(base) = self.owner else { return Ok(None) };
-        let id = |id: u64| u32::try_from(id).ok()?.checked_add(base).filter(|id| *id != u32::MAX);
+        let Owner::Kept { base, count, exact } = self.owner else { return Ok(None) };
+        let named = |id: u64| u32::try_from(id).ok().filter(|id| *id < count);
+        let id = |id: u64| named(id).or((!exact).then_some(0))?.checked_add(base);
         match (id(entry.uid), id(entry.gid)) {
             (Some(uid), Some(gid)) => Ok(Some((uid, gid))),
             _ => Err(TreeError::Owner(shown(&entry.path))),
