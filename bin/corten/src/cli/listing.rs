@@ -28,11 +28,28 @@ impl Listing<'_> {
         Ok(())
     }
 
+    /// Tries a format on the first row, or on none, before there is anything to show: docker does so for containers, in
+    /// words of its own.
+    pub(crate) fn rehearse(&self, format: &str, rows: &[Row]) -> Result<(), CliError> {
+        let failed = |what: &str, error| CliError::bare(format!("failed to {what} template: {error}"), 1);
+        let template = Template::parse(format).map_err(|error| failed("parse", error))?;
+        let missing = Missing::Row(self.row_type);
+        let tried = match rows.first() {
+            Some(row) => template.render(&Value::Object(row.clone()), missing),
+            None => {
+                let titles =
+                    self.headers.iter().map(|(field, header)| ((*field).to_owned(), (*header).into()));
+                template.check(&Value::Object(titles.collect()), missing)
+            }
+        };
+        tried.map(drop).map_err(|error| failed("execute", error))
+    }
+
     /// As [`Listing::print`] into a text.
     pub(crate) fn render(&self, format: Option<&str>, rows: Vec<Row>) -> Result<String, CliError> {
         let format = format.unwrap_or("table");
         let mut lines = String::new();
-        if format.starts_with("json") {
+        if format == "json" {
             for mut row in rows {
                 row.retain(|_, value| !value.is_object());
                 lines.push_str(&Value::Object(row).to_string());
@@ -48,7 +65,7 @@ impl Listing<'_> {
         };
         let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         let template = Template::parse(&text).map_err(|error| failed(&error))?;
-        let missing = Missing::Refused(self.row_type);
+        let missing = Missing::Row(self.row_type);
         if table.is_some() {
             let headers = self.headers.iter().map(|(field, header)| (*field, *header));
             let headers: Row = headers.map(|(field, header)| (field.to_owned(), header.into())).collect();

@@ -25,7 +25,11 @@ fn formats() {
     check(&["ps", "-a", "--format", "{{.Image}}"], "box\n");
     check(&["volume", "ls", "-q"], "vol\n");
     let output = with(&sandbox, r#"{"psFormat": "{{.ID}"}"#, &["ps"]);
-    assert!(output.code == 1 && output.stderr.contains("template: :1: "), "{output:?}");
+    assert!(
+        output.code == 1
+            && output.stderr == "failed to parse template: template: :1: bad character U+007D '}'\n",
+        "{output:?}"
+    );
     sandbox.ok(&["rm", "it"]);
     sandbox.ok(&["volume", "rm", "vol"]);
 }

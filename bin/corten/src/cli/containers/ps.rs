@@ -92,11 +92,14 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         }
         return Ok(0);
     }
-    let rows = containers.iter().map(|container| row(container, args.no_trunc, now)).collect();
+    let rows: Vec<_> = containers.iter().map(|container| row(container, args.no_trunc, now)).collect();
     let table = if args.size { format!("{TABLE}\t{{{{.Size}}}}") } else { TABLE.to_owned() };
     let raw = if args.size { format!("{RAW}size: {{{{.Size}}}}\n") } else { RAW.to_owned() };
     let format = format.map(|format| if format == "raw" { raw } else { format });
     let listing = Listing { headers: &HEADERS, table: &table, row_type: "*formatter.ContainerContext" };
+    if let Some(format) = &format {
+        listing.rehearse(format, &rows)?;
+    }
     listing.print(&mut context.ui, format.as_deref(), rows)?;
     Ok(0)
 }

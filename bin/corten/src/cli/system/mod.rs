@@ -20,7 +20,7 @@ fn formatted(format: &str, value: &Value, kind: &str) -> Result<String, CliError
     if format == "json" {
         return Ok(value.to_string());
     }
-    let failed = |error| CliError::bare(format!("template parsing error: {error}"), 1);
-    let template = Template::parse(format).map_err(|error| failed(error).code(64))?;
-    template.render(value, Missing::Refused(kind)).map_err(failed)
+    let wrong = |error| CliError::bare(format!("template parsing error: {error}"), 64);
+    let template = Template::parse(format).map_err(wrong)?;
+    template.render(value, Missing::Refused(kind)).map_err(|error| CliError::bare(error.to_string(), 1))
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let platform = Platform::host();
     match args.format.as_deref() {
         Some(format) => {
-            let text = super::formatted(format, &document(&platform, &kernel), "client.versionInfo")?;
+            let text = super::formatted(format, &document(&platform, &kernel), "system.versionInfo")?;
             context.ui.line(text);
         }
         None => context.ui.raw(text(&platform, &kernel).as_bytes()),

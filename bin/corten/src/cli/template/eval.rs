@@ -42,12 +42,14 @@ impl Run<'_> {
                     let value = self.pipe(pipe, dot)?;
                     self.variables.push((name.clone(), value));
                 }
-                Node::If(pipe, body, otherwise) => {
-                    let truth = functions::is_true(&self.pipe(pipe, dot)?);
-                    self.nodes(if truth { body } else { otherwise }, dot)?;
-                }
-                Node::With(pipe, body, otherwise) => {
+                Node::If(name, pipe, body, otherwise) => {
                     let value = self.pipe(pipe, dot)?;
+                    self.variables.extend(name.clone().map(|name| (name, value.clone())));
+                    self.nodes(if functions::is_true(&value) { body } else { otherwise }, dot)?;
+                }
+                Node::With(name, pipe, body, otherwise) => {
+                    let value = self.pipe(pipe, dot)?;
+                    self.variables.extend(name.clone().map(|name| (name, value.clone())));
                     if functions::is_true(&value) {
                         self.nodes(body, &value)?;
                     } else {
@@ -99,24 +101,66 @@ impl Run<'_> {
         }
         arguments.extend(piped);
         let What::Function(name) = &first.what else {
-            let value = self.operand(first, dot)?;
-            return match (arguments.as_slice(), &value) {
-                ([], _) => Ok(value),
-                // `.Label "a"`: docker's rows have methods.
-                ([key], Value::Object(_)) => functions::call("index", &[value, key.clone()])
-                    .map_err(|reason| at(Some(first), None, &reason)),
-                _ if self.header => Ok(value),
-                _ => {
-                    Err(at(Some(first), None, &format!("can't give argument to non-function {}", first.text)))
-                }
-            };
+            return self.value(first, dot, &arguments);
         };
         if self.header {
             return Ok(arguments.into_iter().find(Value::is_string).unwrap_or_default());
         }
+        let named = |reason: &str| at(Some(first), Some(name.clone()), reason);
+        functions::check_count(name, arguments.len()).map_err(|reason| named(&reason))?;
+        for (index, value) in arguments.iter().enumerate() {
+            let word = rest.get(index);
+            let is_literal = word.is_some_and(|word| matches!(word.what, What::Literal(_)));
+            functions::check_kind(name, index, value, is_literal)
+                .map_err(|reason| at(word.or(Some(first)), None, &reason))?;
+        }
+        if name == "json" && self.is_row(&rest.iter().collect::<Vec<_>>(), dot) {
+            // What takes an argument is a method in docker's rows, and no part of them.
+            for value in &mut arguments {
+                value.as_object_mut().into_iter().for_each(|row| row.retain(|_, field| !field.is_object()));
+            }
+        }
         let written = || call.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         functions::call(name, &arguments)
             .map_err(|reason| at(Some(first), Some(written()), &format!("error calling {name}: {reason}")))
+    }
+
+    /// Says whether the words are a listing's row, as it is.
+    fn is_row(&self, words: &[&Operand], dot: &Value) -> bool {
+        let is_dot = |word: &&Operand| matches!(word.what, What::Dot) && word.fields.is_empty();
+        matches!(self.missing, Missing::Row(_)) && std::ptr::eq(dot, self.root) && words.iter().all(is_dot)
+    }
+
+    /// A value, or a method of docker's rows: every field of those is one, and such as `.Label "a"` take an argument.
+    fn value(&mut self, first: &Operand, dot: &Value, arguments: &[Value]) -> Result<Value, TemplateError> {
+        let failed = |reason: &str| at(Some(first), None, reason);
+        if arguments.is_empty() && matches!(first.what, What::Literal(Value::Null)) {
+            return Err(failed("nil is not a command"));
+        }
+        let value = self.operand(first, dot)?;
+        let field = match (first.fields.as_slice(), self.missing) {
+            ([field], Missing::Row(_)) if matches!(first.what, What::Dot) && std::ptr::eq(dot, self.root) => {
+                Some(field)
+            }
+            _ => None,
+        };
+        match (arguments, &value, field) {
+            _ if self.header => Ok(value),
+            ([key], Value::Object(_), _) => {
+                functions::call("index", &[value, key.clone()]).map_err(|reason| failed(&reason))
+            }
+            (_, Value::Object(_), Some(field)) => {
+                Err(failed(&format!("wrong number of args for {field}: want 1 got {}", arguments.len())))
+            }
+            ([], ..) => Ok(value),
+            (_, _, Some(field)) => {
+                Err(failed(&format!("wrong number of args for {field}: want 0 got {}", arguments.len())))
+            }
+            _ => Err(failed(&match first.fields.last() {
+                Some(field) => format!("{field} is not a method but has arguments"),
+                None => format!("can't give argument to non-function {}", first.text),
+            })),
+        }
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, TemplateError> {
@@ -152,12 +196,17 @@ impl Run<'_> {
                 return Err(format!("nil pointer evaluating interface {{}}.{name}"));
             }
             Value::Null => None,
-            _ => return Err(format!("can't evaluate field {name} in type interface {{}}")),
+            // docker's rows have types, inspected objects are what JSON makes of them.
+            _ => {
+                let typed = matches!(self.missing, Missing::Refused(_) | Missing::Row(_));
+                let kind = if typed { functions::kind(value) } else { "interface {}" };
+                return Err(format!("can't evaluate field {name} in type {kind}"));
+            }
         };
         match (found, self.missing) {
             (Some(value), _) => Ok(value.clone()),
             (None, Missing::NoValue) => Ok(Value::Null),
-            (None, Missing::Refused(kind)) if top => {
+            (None, Missing::Refused(kind) | Missing::Row(kind)) if top => {
                 Err(format!("can't evaluate field {name} in type {kind}"))
             }
             (None, _) => Err(format!("map has no entry for key {name:?}")),
@@ -184,10 +233,7 @@ fn items(value: &Value) -> Option<Vec<(Value, Value)>> {
 /// An error with Go's position and context.
 fn at(operand: Option<&Operand>, text: Option<String>, reason: &str) -> TemplateError {
     let Some(operand) = operand else { return TemplateError(format!("template: : {reason}")) };
-    let mut shown = text.unwrap_or_else(|| operand.text.clone());
-    if shown.len() > 20 {
-        shown = format!("{}...", shown.chars().take(20).collect::<String>());
-    }
+    let shown = text.unwrap_or_else(|| operand.text.clone());
     let (line, column) = (operand.line, operand.column);
     TemplateError(format!("template: :{line}:{column}: executing \"\" at <{shown}>: {reason}"))
 }

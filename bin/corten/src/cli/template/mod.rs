@@ -4,6 +4,7 @@
 mod eval;
 mod functions;
 mod parse;
+mod printf;
 
 use std::fmt;
 
@@ -22,6 +23,8 @@ pub(crate) enum Missing<'a> {
     NoEntry,
     /// A failure that names the type of the data: "can't evaluate field X in type T".
     Refused(&'a str),
+    /// As that, and a field that is an object is a method with an argument: docker's rows of a listing.
+    Row(&'a str),
     /// `<no value>`.
     NoValue,
 }
@@ -45,6 +48,11 @@ impl Template {
     /// Renders the template with `data` as its dot.
     pub(crate) fn render(&self, data: &Value, missing: Missing<'_>) -> Result<String, TemplateError> {
         eval::render(&self.nodes, data, missing, false)
+    }
+
+    /// Looks for fields that are not there, without a row to show: `titles` has those that are.
+    pub(crate) fn check(&self, titles: &Value, missing: Missing<'_>) -> Result<String, TemplateError> {
+        eval::render(&self.nodes, titles, missing, true)
     }
 
     /// Renders a table's header: fields are titles, and functions pass them on.
@@ -103,6 +111,13 @@ mod tests {
             ("{{/* nothing */}}{{.ID}}", "abc"),
             ("{{.Nothing}}", "<no value>"),
             ("{{`raw\\t`}}{{\"\\t\"}}{{slice .Id 1}}", "raw\\t\tbc"),
+            ("{{title \"/web a_b\"}} {{index .Id 0}} {{'c'}} {{0x10}}", "/Web A_b 97 99 16"),
+            (
+                "{{with $x := .State}}{{$x.Pid}}{{.Status}}{{end}}{{if $y := .Ok}}{{$y}}{{end}}",
+                "7runningtrue",
+            ),
+            ("{{.Id|}}{{print 1 2 \"a\" \"b\" 3}}", "abc1 2ab3"),
+            ("{{html \"<a>\"}} {{js \"a'b\"}} {{urlquery \"a b/\"}}", "&lt;a&gt; a\\'b a+b%2F"),
         ];
         for (template, expected) in cases {
             let got = render(template).unwrap_or_else(|error| panic!("{template}: {error}"));
@@ -133,6 +148,35 @@ mod tests {
             ("{{else}}", "template: :1: unexpected {{else}}"),
             ("{{$x}}", r#"template: :1: undefined variable "$x""#),
             ("{{}}", "template: :1: missing value for command"),
+            ("{{.Id}", "template: :1: bad character U+007D '}'"),
+            ("{{if}}x{{end}}", "template: :1: missing value for if"),
+            ("{{|upper}}", "template: :1: unexpected \"|\" in command"),
+            ("{{nil}}", r#"template: :1:2: executing "" at <nil>: nil is not a command"#),
+            (
+                "{{join .Args}}",
+                r#"template: :1:2: executing "" at <join>: wrong number of args for join: want 2 got 1"#,
+            ),
+            (
+                "{{or}}",
+                r#"template: :1:2: executing "" at <or>: wrong number of args for or: want at least 1 got 0"#,
+            ),
+            ("{{upper 1}}", r#"template: :1:8: executing "" at <1>: expected string; found 1"#),
+            (
+                "{{join .Id \"+\"}}",
+                r#"template: :1:7: executing "" at <.Id>: wrong type for value; expected []string; got string"#,
+            ),
+            (
+                "{{eq .Id 1}}",
+                r#"template: :1:2: executing "" at <eq .Id 1>: error calling eq: incompatible types for comparison"#,
+            ),
+            (
+                "{{truncate .Id -1}}",
+                r#"template: :1:2: executing "" at <truncate .Id -1>: error calling truncate: runtime error: slice bounds out of range [:-1]"#,
+            ),
+            (
+                "{{.Id \"x\"}}",
+                r#"template: :1:2: executing "" at <.Id>: Id is not a method but has arguments"#,
+            ),
             ("{{\"abc}}", "template: :1: unterminated quoted string"),
             (
                 "{{range .Id}}{{end}}",
@@ -145,6 +189,20 @@ mod tests {
         ];
         for (template, expected) in cases {
             assert_eq!(render(template), Err(expected.to_owned()), "{template}");
+        }
+        let row = serde_json::json!({"Name": "a", "Label": {"x": "1"}});
+        for (template, expected) in [
+            ("{{.Label \"x\"}}{{json .}}", Ok(r#"1{"Name":"a"}"#)),
+            ("{{.Label}}", Err("<.Label>: wrong number of args for Label: want 1 got 0")),
+            ("{{.Name \"x\"}}", Err("<.Name>: wrong number of args for Name: want 0 got 1")),
+            ("{{.Name.Foo}}", Err("<.Name.Foo>: can't evaluate field Foo in type string")),
+        ] {
+            let rendered = Template::parse(template).unwrap().render(&row, Missing::Row("*formatter.x"));
+            match (rendered, expected) {
+                (Ok(text), Ok(expected)) => assert_eq!(text, expected),
+                (Err(error), Err(expected)) => assert!(error.to_string().ends_with(expected), "{error}"),
+                (rendered, _) => panic!("{template}: {rendered:?}"),
+            }
         }
         let template = Template::parse("{{.Nope}}").unwrap();
         let error =

@@ -11,8 +11,9 @@ pub(super) enum Node {
     Text(String),
     Print(Pipe),
     Set(String, Pipe),
-    If(Pipe, Vec<Self>, Vec<Self>),
-    With(Pipe, Vec<Self>, Vec<Self>),
+    /// With the name of `if $x := …`.
+    If(Option<String>, Pipe, Vec<Self>, Vec<Self>),
+    With(Option<String>, Pipe, Vec<Self>, Vec<Self>),
     /// The names of `$index, $element`.
     Range(Vec<String>, Pipe, Vec<Self>, Vec<Self>),
 }
@@ -209,10 +210,38 @@ impl Parser<'_> {
                 let length = name(rest);
                 (Token::Word(rest[..length].to_owned()), length)
             }
-            other => return Err(self.error(&format!("unexpected {other:?} in operand"))),
+            '\'' => self.character(rest)?,
+            other => return Err(self.error(&format!("unexpected \"{other}\" in operand"))),
         };
         self.at += length;
+        if matches!(token, Token::Field(_) | Token::Variable(_) | Token::Word(_)) {
+            self.terminated()?;
+        }
         Ok(token)
+    }
+
+    /// Refuses what cannot stand right behind a name.
+    fn terminated(&self) -> Result<(), TemplateError> {
+        let rest = &self.source[self.at..];
+        match rest.chars().next() {
+            Some(c) if !(c.is_whitespace() || ".,|:()=".contains(c) || rest.starts_with("}}")) => {
+                Err(self.error(&format!("bad character U+{:04X} '{c}'", u32::from(c))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A character in quotes stands for its number.
+    fn character(&self, rest: &str) -> Result<(Token, usize), TemplateError> {
+        let mut chars = rest.chars().skip(1);
+        match (chars.next(), chars.next()) {
+            (Some(c), Some('\'')) if c != '\'' && c != '\\' => {
+                let length = c.len_utf8() + 2;
+                Ok((Token::Literal(u32::from(c).into(), rest[..length].to_owned()), length))
+            }
+            (None, _) | (_, None) => Err(self.error("unterminated character constant")),
+            _ => Err(self.error(&format!("malformed character constant: {rest}"))),
+        }
     }
 
     fn quoted(&self, rest: &str) -> Result<(Token, usize), TemplateError> {
@@ -240,9 +269,10 @@ impl Parser<'_> {
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '.')
             .map_or(rest.len(), |end| end + 1);
         let text = &rest[..end];
-        let number = match text.parse::<i64>() {
-            Ok(number) => Some(Number::from(number)),
-            Err(_) => text.parse().ok().and_then(Number::from_f64),
+        let number = match (text.strip_prefix("0x"), text.parse::<i64>()) {
+            (Some(digits), _) => i64::from_str_radix(digits, 16).ok().map(Number::from),
+            (None, Ok(number)) => Some(Number::from(number)),
+            (None, Err(_)) => text.parse().ok().and_then(Number::from_f64),
         };
         match number {
             Some(number) => Ok((Token::Literal(Value::Number(number), text.to_owned()), end)),
@@ -266,7 +296,7 @@ impl Parser<'_> {
             }
             "if" | "with" | "range" => {}
             _ => {
-                let (names, pipe) = self.declaration(&tokens)?;
+                let (names, pipe) = self.declaration(&tokens, "command")?;
                 return Ok(Statement::Node(match names.into_iter().next() {
                     Some(name) => Node::Set(name, pipe),
                     None => Node::Print(pipe),
@@ -279,7 +309,7 @@ impl Parser<'_> {
 
     fn block(&mut self, keyword: &str, head: &[Placed]) -> Result<Node, TemplateError> {
         let scope = self.variables.len();
-        let (names, pipe) = self.declaration(head)?;
+        let (names, pipe) = self.declaration(head, keyword)?;
         let (body, end) = self.nodes()?;
         let otherwise = match end {
             End::Eof => return Err(self.error("unexpected EOF")),
@@ -301,21 +331,19 @@ impl Parser<'_> {
         self.variables.truncate(scope);
         Ok(match keyword {
             "range" => Node::Range(names, pipe, body, otherwise),
-            word => {
-                // `if $x := …`: the name is set before the test.
-                let mut body = body;
-                if let Some(name) = names.into_iter().next() {
-                    body.insert(0, Node::Set(name, pipe.clone()));
-                }
-                if word == "if" { Node::If(pipe, body, otherwise) } else { Node::With(pipe, body, otherwise) }
-            }
+            "if" => Node::If(names.into_iter().next(), pipe, body, otherwise),
+            _ => Node::With(names.into_iter().next(), pipe, body, otherwise),
         })
     }
 
     /// `$a, $b := pipeline`, or a pipeline.
-    fn declaration(&mut self, tokens: &[Placed]) -> Result<(Vec<String>, Pipe), TemplateError> {
+    fn declaration(
+        &mut self,
+        tokens: &[Placed],
+        context: &str,
+    ) -> Result<(Vec<String>, Pipe), TemplateError> {
         let Some(declare) = tokens.iter().position(|placed| placed.token == Token::Declare) else {
-            return Ok((Vec::new(), self.pipe(tokens)?));
+            return Ok((Vec::new(), self.pipe(tokens, context)?));
         };
         let mut names = Vec::new();
         for placed in &tokens[..declare] {
@@ -325,12 +353,13 @@ impl Parser<'_> {
                 _ => return Err(self.error("unexpected \":=\" in operand")),
             }
         }
-        let pipe = self.pipe(&tokens[declare + 1..])?;
+        let pipe = self.pipe(&tokens[declare + 1..], context)?;
         self.variables.extend(names.iter().cloned());
         Ok((names, pipe))
     }
 
-    fn pipe(&self, tokens: &[Placed]) -> Result<Pipe, TemplateError> {
+    /// `context` is what the pipeline belongs to, for an error.
+    fn pipe(&self, tokens: &[Placed], context: &str) -> Result<Pipe, TemplateError> {
         let mut commands = Vec::new();
         let (mut depth, mut start) = (0_usize, 0);
         for (index, placed) in tokens.iter().enumerate() {
@@ -339,6 +368,9 @@ impl Parser<'_> {
                 Token::Close if depth == 0 => return Err(self.error("unexpected right paren")),
                 Token::Close => depth -= 1,
                 Token::Bar if depth == 0 => {
+                    if is_blank(&tokens[start..index]) {
+                        return Err(self.error("unexpected \"|\" in command"));
+                    }
                     commands.push(self.call(&tokens[start..index])?);
                     start = index + 1;
                 }
@@ -348,7 +380,12 @@ impl Parser<'_> {
         if depth > 0 {
             return Err(self.error("unclosed left paren"));
         }
-        commands.push(self.call(&tokens[start..])?);
+        // Go takes a bar with nothing behind it.
+        match (is_blank(&tokens[start..]), commands.is_empty()) {
+            (true, true) => return Err(self.error(&format!("missing value for {context}"))),
+            (true, false) => {}
+            (false, _) => commands.push(self.call(&tokens[start..])?),
+        }
         Ok(Pipe { commands })
     }
 
@@ -388,7 +425,7 @@ impl Parser<'_> {
                 },
                 Token::Open => {
                     let length = closing(&tokens[index..]);
-                    let pipe = self.pipe(&tokens[index..index + length])?;
+                    let pipe = self.pipe(&tokens[index..index + length], "parenthesized pipeline")?;
                     index += length + 1;
                     What::Pipe(pipe)
                 }
@@ -403,9 +440,6 @@ impl Parser<'_> {
             let (line, column) = self.place(placed.at);
             joined = true;
             words.push(Operand { what, fields, line, column, text: self.written(tokens, placed.at, index) });
-        }
-        if words.is_empty() {
-            return Err(self.error("missing value for command"));
         }
         Ok(Call { words })
     }
@@ -432,6 +466,10 @@ enum Statement {
 
 fn literal(text: &str, written: &str) -> Token {
     Token::Literal(Value::String(text.to_owned()), written.to_owned())
+}
+
+fn is_blank(tokens: &[Placed]) -> bool {
+    tokens.iter().all(|placed| placed.token == Token::Space)
 }
 
 fn trim(tokens: &mut Vec<Placed>) {
