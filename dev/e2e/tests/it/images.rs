@@ -32,6 +32,23 @@ fn tags_come_and_go() {
     assert_eq!(left(), 0, "the layer went with its last image");
 }
 
+/// With a tag and a digest the digest decides, wherever an image is named.
+#[test]
+fn a_tag_and_a_digest() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["tag", "box", "other:v1"]);
+    let id = sandbox.ok(&["images", "-q", "--no-trunc", "box"]);
+    for name in [format!("other:v1@{id}"), format!("other@{id}"), format!("other:nope@{id}")] {
+        assert_eq!(sandbox.ok(&["inspect", "-f", "{{.Id}}", &name]), id, "{name}");
+        assert_eq!(sandbox.ok(&["run", "--rm", &name, "echo", "it"]), "it", "{name}");
+    }
+    let wrong = format!("other:v1@sha256:{}", "0".repeat(64));
+    let missing = Output::new(1, "", &format!("Error response from daemon: No such image: {wrong}\n"));
+    assert_eq!(sandbox.corten(&["rmi", &wrong]), missing);
+    assert_eq!(sandbox.ok(&["rmi", &format!("other:v1@{id}")]), "Untagged: other:v1");
+    assert_eq!(listed(&sandbox), ["box:latest"]);
+}
+
 #[test]
 fn an_archive_round_trip_keeps_ids() {
     let sandbox = Sandbox::new();

@@ -76,6 +76,26 @@ fn three_hundred_levels() {
     );
     sandbox.ok(&["run", "--name", "it", "tools", "sh", "-c", &make]);
     let few = ["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh"];
+    let by_few = |words: &[&str]| {
+        let output = sandbox.command(words).through(few).run();
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{words:?}: {output:?}");
+        output.stdout
+    };
+    // The directories, the levels, the leaf, and the directory that has them all.
+    assert_eq!(by_few(&["diff", "it"]).lines().count(), WIDE + DEEP + 2);
+    by_few(&["export", "-o", "exported.tar", "it"]);
+    // An unpacking layer keeps more of them open, and still far fewer than there are.
+    let some = ["sh", "-c", "ulimit -n 150; exec \"$@\"", "sh"];
+    let committed = sandbox.command(&["commit", "it", "committed"]).through(some).run();
+    assert_eq!((committed.code, committed.stderr.as_str()), (0, ""), "{committed:?}");
+    by_few(&["cp", "it:/mine", "copied"]);
+    by_few(&["create", "--name", "other", "tools", "true"]);
+    by_few(&["cp", "copied", "other:/mine"]);
+    assert_eq!(by_few(&["diff", "other"]).lines().count(), WIDE + DEEP + 2);
+    let count = ["run", "--rm", "committed", "sh", "-c", "find /mine | wc -l"];
+    assert_eq!(sandbox.ok(&count), (WIDE + DEEP + 2).to_string());
+    by_few(&["rm", "other"]);
+    by_few(&["rmi", "committed"]);
     let removed = sandbox.command(&["rm", "it"]).through(few).run();
     assert_eq!((removed.code, removed.stderr.as_str()), (0, ""), "{removed:?}");
     let removed = sandbox.command(&["rmi", "deep", "tools"]).through(few).run();

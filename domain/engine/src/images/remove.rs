@@ -87,7 +87,13 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn by_name(&mut self, name: &str, names: &[Reference]) -> Result<(), Error> {
-        let reference = Reference::parse(name).map_err(|error| Error::invalid(error.to_string()))?;
+        let meant = Reference::parse(name).map_err(|error| Error::invalid(error.to_string()))?;
+        // With a digest it may be a tag that is meant: the one in that repository which has it.
+        let is_tag = |other: &&Reference| {
+            other.name() == meant.name() && meant.tag().is_none_or(|tag| other.tag() == Some(tag))
+        };
+        let stored = names.iter().find(|other| **other == meant);
+        let reference = stored.or(names.iter().find(is_tag)).unwrap_or(&meant).clone();
         if !self.options.force
             && is_single(names)
             && let Some(user) = self.users().next()

@@ -45,7 +45,7 @@ pub struct Place {
 }
 
 /// How many parents are kept open.
-const CACHE: usize = 64;
+const CACHE: usize = 16;
 const PARENT: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Place {
