@@ -3,6 +3,7 @@
 //! No wire format and no terminal: fronts translate. An [`Engine`] owns handles only; what it can do is in the
 //! modules, as functions that take it first.
 
+pub mod check;
 pub mod containers;
 pub mod disk_usage;
 pub mod error;

@@ -12,6 +12,7 @@ mod boot;
 mod client_config;
 mod commit;
 mod cp;
+mod check;
 mod devices;
 mod df;
 mod diff;

@@ -96,6 +96,37 @@ impl Store {
         }
     }
 
+    /// Lists the digests of all blobs, unordered.
+    pub fn blobs(&self) -> Result<Vec<Digest>, StoreError> {
+        let mut blobs = Vec::new();
+        for algorithm in fs::list(self.path("blobs"))? {
+            for hex in fs::list(self.path("blobs").join(&algorithm))? {
+                blobs.extend(Digest::parse(&format!("{algorithm}:{hex}")));
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Reads a blob of any size and verifies its digest.
+    pub fn verify_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        let mut file = self.open_blob(digest)?;
+        let mut hasher = Hasher::new(digest.algorithm());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let length = file.read(&mut buffer).on("read", self.blob_path(digest))?;
+            if length == 0 {
+                break;
+            }
+            hasher.update(buffer.get(..length).unwrap_or_default());
+        }
+        let found = hasher.finish();
+        if found == *digest {
+            Ok(())
+        } else {
+            Err(StoreError::DigestMismatch { expected: digest.clone(), found })
+        }
+    }
+
     /// Opens a blob for streaming. The reader verifies.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
         let file = fs::absent_is_none(fs::open(self.blob_path(digest)))?;

@@ -92,12 +92,7 @@ impl Store {
         _lock: &Lock,
         held: HashSet<DiffId>,
     ) -> Result<Vec<DiffId>, StoreError> {
-        let mut blobs = HashSet::new();
-        for algorithm in fs::list(self.path("blobs"))? {
-            for hex in fs::list(self.path("blobs").join(&algorithm))? {
-                blobs.extend(Digest::parse(&format!("{algorithm}:{hex}")));
-            }
-        }
+        let blobs = self.blobs()?.into_iter().collect();
         let layers = self.layers()?.into_iter().collect();
         let unused = self.unused(layers, blobs, &held, None)?;
         self.discard_unless_removed(unused)

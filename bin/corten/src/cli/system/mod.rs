@@ -1,6 +1,7 @@
 //! Commands about everything: version, info, inspect, events, boot.
 
 pub(crate) mod boot;
+pub(crate) mod check;
 pub(crate) mod df;
 pub(crate) mod events;
 pub(crate) mod info;
