@@ -213,6 +213,11 @@ fn binds_and_volumes_are_labelled_where_they_are_asked_to_be() {
         assert!(output.code == 0 && output.stdout.starts_with("more\n"), "{output:?}");
     }
     sandbox.ok(&["volume", "rm", "vol"]);
+    // What one container has written, another may read when it is in an image.
+    sandbox.ok(&["run", "--name", "writer", "box", "cp", "/bin/busybox", "/busybox"]);
+    sandbox.ok(&["commit", "writer", "written"]);
+    assert_eq!(sandbox.ok(&["run", "--rm", "written", "/busybox", "echo", "here"]), "here");
+    sandbox.ok(&["rm", "writer"]);
     // The host's own directories keep their labels.
     for path in ["/", "/etc", "/usr", "/root", "/home"] {
         std::fs::create_dir_all(path).unwrap();

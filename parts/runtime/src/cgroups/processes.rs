@@ -139,10 +139,11 @@ impl Cgroup {
             Layout::V1(_) => self.kill_v1(deadline)?,
             Layout::V2(mount) => {
                 let directory = mount.join(&self.path);
-                if !fs::exists(&directory) {
-                    return Ok(());
+                match fs::write_kernel_file(directory.join("cgroup.kill"), b"1") {
+                    // Somebody else has removed it, before or meanwhile.
+                    Err(error) if matches!(error.errno(), Errno::NOENT | Errno::NODEV) => return Ok(()),
+                    other => other?,
                 }
-                fs::write_kernel_file(directory.join("cgroup.kill"), b"1")?;
                 wait_for_event(&directory, "populated", "0", deadline)?
             }
         };
