@@ -226,6 +226,7 @@ const MEMBERS: &[(&str, &[Command])] = &[
         "system",
         &[
             command(&["df"], "Show corten disk usage", system::df::run),
+            command(&["prune"], "Remove unused data", system::prune::run),
             command(
                 &["install"],
                 "Have the host start containers at boot and stop them at shutdown",

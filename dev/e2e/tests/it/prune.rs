@@ -116,3 +116,28 @@ fn among_others() {
     sandbox.ok(&words);
     until("nothing", || sandbox.ok(&["ps", "-aq"]).is_empty().then_some(()));
 }
+
+#[test]
+fn the_whole_system() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.ok(&["create", "--name", "it", "-v", "/anon", "-v", "named:/named", "box", "true"]);
+    sandbox.ok(&["create", "--name", "gone", "box", "true"]);
+    sandbox.ok(&["rm", "gone"]);
+    let asked = "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n  \
+                 - everything that undo could bring back\n\nAre you sure you want to continue? [y/N] ";
+    let output = sandbox.command(&["system", "prune"]).input("n\n").run();
+    assert_eq!(output, Output::new(0, asked, ""));
+    let output = sandbox.corten(&["system", "prune", "--volumes", "--filter", "until=1h"]);
+    let told = "ERROR: The \"until\" filter is not supported with \"--volumes\"\n";
+    assert_eq!(output, Output::new(1, "", told));
+    let output = sandbox.ok(&["system", "prune", "-f", "--volumes", "--filter", "label!=keep"]);
+    assert!(output.starts_with(&format!("Deleted Containers:\n{id}\n\nDeleted Volumes:\n")), "{output}");
+    assert!(output.contains("\n\nTotal reclaimed space: "), "{output}");
+    assert_eq!(sandbox.ok(&["volume", "ls", "-q"]), "named");
+    assert_eq!(sandbox.ok(&["undo", "-l", "--format", "{{.Name}}"]), "");
+    assert_eq!(sandbox.ok(&["images", "-q"]).lines().count(), 1);
+    let output = sandbox.ok(&["system", "prune", "-af"]);
+    assert!(output.starts_with("Deleted Images:\nuntagged: box:latest\ndeleted: sha256:"), "{output}");
+    assert_eq!(sandbox.ok(&["images", "-q"]), "");
+    sandbox.ok(&["volume", "rm", "named"]);
+}

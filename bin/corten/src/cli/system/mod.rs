@@ -8,6 +8,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod pin;
+pub(crate) mod prune;
 pub(crate) mod undo;
 pub(crate) mod version;
 
