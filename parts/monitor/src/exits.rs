@@ -87,7 +87,7 @@ fn sync(file: &File, path: &Path) -> Result<(), SysError> {
 
 /// Reads the last record; `None` where the container has not ended yet.
 pub fn read(path: &Path) -> Result<Option<ExitRecord>, SysError> {
-    let Some(bytes) = fs::read_if_exists(path)? else { return Ok(None) };
+    let Some(bytes) = fs::read_record(path)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().filter_map(ExitRecord::parse).max_by_key(|record| record.generation))
 }

@@ -109,7 +109,7 @@ impl Health {
 
     /// Reads the file; `None` where nothing has been written.
     pub fn read(directory: &Path) -> Result<Option<Self>, SysError> {
-        Ok(fs::read_if_exists(directory.join(FILE))?.and_then(|bytes| Self::parse(&bytes)))
+        Ok(fs::read_record(directory.join(FILE))?.and_then(|bytes| Self::parse(&bytes)))
     }
 
     fn render(&self) -> Vec<u8> {

@@ -18,7 +18,7 @@ pub fn render(record: &impl Serialize) -> Vec<u8> {
 
 /// Reads a record, or `None` where there is none.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = fs::read_if_exists(path)? else { return Ok(None) };
+    let Some(bytes) = fs::read_record(path)? else { return Ok(None) };
     let record = serde_json::from_slice(&bytes);
     record.map(Some).map_err(|source| StoreError::Record { path: path.to_owned(), source })
 }

@@ -229,6 +229,8 @@ fn several_logs_in_the_order_of_their_times() {
     follower.wait_for("first  | first one\nlonger | longer one\n");
     for name in ["longer", "first"] {
         sandbox.command(&["attach", name]).input("go\n").run();
+        // With its end its log is complete: an unfinished line has the time of that.
+        sandbox.ok(&["wait", name]);
     }
     let followed = follower.finish();
     let out = "first  | first one\nlonger | longer one\nlonger | longer two\nlonger | end\nfirst  | first two\nfirst  | end\n";

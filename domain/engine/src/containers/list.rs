@@ -30,7 +30,7 @@ pub struct ListOptions {
 /// A container with what a list shows of it.
 #[derive(Debug, Clone)]
 pub struct ListedContainer {
-    pub record: ContainerRecord,
+    pub record: Box<ContainerRecord>,
     pub state: ContainerState,
     /// Of a container that is probed and has run.
     pub health: Option<HealthStatus>,
@@ -219,9 +219,9 @@ pub fn select(engine: &Engine, options: &ListOptions) -> Result<Vec<ListedContai
     let positioned = filters.before.is_some() || filters.since.is_some();
     // What does not run has no directory in the run root: `ps` among a thousand stopped ones reads none of them.
     let present = fs::list(engine.run().join("containers"))?;
-    let mut records =
-        if all || positioned { lookup::list(engine)? } else { lookup::list_of(engine, present.clone())? };
+    let ids = if all || positioned { lookup::ids(engine)? } else { present.clone() };
     let present: HashSet<String> = present.into_iter().collect();
+    let mut records = lookup::read_all(engine, &ids);
     if let Some(name) = &filters.before {
         let mark = lookup::find(engine, name)?;
         records = records.into_iter().skip_while(|record| record.id != mark.id).skip(1).collect();

@@ -51,21 +51,28 @@ pub fn list(engine: &Engine) -> Result<Vec<ContainerRecord>, Error> {
 
 /// Reads the records of these containers, the newest first.
 pub(super) fn list_of(engine: &Engine, ids: Vec<String>) -> Result<Vec<ContainerRecord>, Error> {
-    let mut records = Vec::new();
-    for id in ids {
-        // One that was removed since the listing, or is just being made, is not there.
-        // One that cannot be read must not hide the others; it is told of by whoever names it.
-        match ContainerRecord::load(engine, &id) {
-            Ok(record) => records.extend(record),
-            Err(error) => log::warn!("leaving container {id} out: {error}"),
-        }
-    }
-    // By key: a record is large, and this moves each only once.
-    records.sort_by_cached_key(|record| (Reverse(record.created), record.id.clone()));
-    Ok(records)
+    Ok(read_all(engine, &ids).into_iter().map(|record| *record).collect())
 }
 
-fn ids(engine: &Engine) -> Result<Vec<String>, Error> {
+/// As [`list_of`], without moving what is large: for many.
+#[allow(
+    clippy::vec_box,
+    reason = "a record is as large as a hundred pointers, and sorting moves what is in the list"
+)]
+pub(super) fn read_all(engine: &Engine, ids: &[String]) -> Vec<Box<ContainerRecord>> {
+    let mut records: Vec<_> = ids.iter().filter_map(|id| load_or_warn(engine, id)).collect();
+    records.sort_by(|a, b| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+    records
+}
+
+/// One that was removed since the listing, or is just being made, is not there. One that cannot be read must not hide
+/// the others; it is told of by whoever names it.
+fn load_or_warn(engine: &Engine, id: &str) -> Option<Box<ContainerRecord>> {
+    let loaded = ContainerRecord::load(engine, id);
+    loaded.inspect_err(|error| log::warn!("leaving container {id} out: {error}")).ok().flatten().map(Box::new)
+}
+
+pub(super) fn ids(engine: &Engine) -> Result<Vec<String>, Error> {
     let mut ids = engine.store().container_ids()?;
     ids.extend(fs::list(engine.store().path("scratch").join(engine.boot()))?);
     Ok(ids)

@@ -12,53 +12,96 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct ContainerSpec {
     pub image: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub name: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
     /// `Some` with an empty list resets the image's.
+    #[serde(skip_serializing_if = "is_default")]
     pub entrypoint: Option<Vec<String>>,
     /// `NAME=value`, or `NAME` alone to unset.
+    #[serde(skip_serializing_if = "is_default")]
     pub env: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub user: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub groups: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub workdir: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub hostname: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub domainname: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub extra_hosts: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub exposed_ports: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub tty: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub stdin: bool,
     /// Close the payload's input when the first client that gave some leaves.
+    #[serde(skip_serializing_if = "is_default")]
     pub stdin_once: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub auto_remove: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub restart: Restart,
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_signal: Option<String>,
     /// Seconds; negative waits for ever.
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_timeout: Option<i64>,
+    #[serde(skip_serializing_if = "is_default")]
     pub read_only: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub init: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub mounts: Vec<MountSpec>,
+    #[serde(skip_serializing_if = "is_default")]
     pub volumes_from: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub resources: Resources,
+    #[serde(skip_serializing_if = "is_default")]
     pub cgroup_parent: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub oom_score_adj: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub ulimits: Vec<Ulimit>,
     /// Bytes.
+    #[serde(skip_serializing_if = "is_default")]
     pub shm_size: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
     pub sysctls: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub devices: Vec<DeviceSpec>,
+    #[serde(skip_serializing_if = "is_default")]
     pub cap_add: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub cap_drop: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub privileged: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub security: SecurityOptions,
+    #[serde(skip_serializing_if = "is_default")]
     pub network: NetworkMode,
+    #[serde(skip_serializing_if = "is_default")]
     pub namespaces: NamespaceModes,
     pub log: LogSpec,
     /// As the flags have it; the image's fills the gaps.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub healthcheck: Option<Healthcheck>,
+    #[serde(skip_serializing_if = "is_default")]
     pub health_on_failure: HealthAction,
+}
+
+/// What is as it is by default is not written down: a list of containers reads a record of each.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is done with a container that has become unhealthy.

@@ -92,7 +92,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         }
         return Ok(0);
     }
-    let rows: Vec<_> = containers.iter().map(|container| row(container, args.no_trunc, now)).collect();
+    let shown = if format.is_none() { table_row } else { row };
+    let rows: Vec<_> = containers.iter().map(|container| shown(container, args.no_trunc, now)).collect();
     let table = if args.size { format!("{TABLE}\t{{{{.Size}}}}") } else { TABLE.to_owned() };
     let raw = if args.size { format!("{RAW}size: {{{{.Size}}}}\n") } else { RAW.to_owned() };
     let format = format.map(|format| if format == "raw" { raw } else { format });
@@ -101,6 +102,8 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         listing.rehearse(format, &rows)?;
     }
     listing.print(&mut context.ui, format.as_deref(), rows)?;
+    // The process ends here: of a thousand containers nothing is given back piece by piece.
+    std::mem::forget(containers);
     Ok(0)
 }
 
@@ -120,35 +123,43 @@ fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError>
 pub(crate) fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
     let ListedContainer { record, state, .. } = container;
     let created = moment(record.created);
-    let command = command_line(&record.process.args());
     let labels: Vec<String> = record.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let volumes =
         record.mounts.iter().filter(|mount| matches!(mount.source, MountKind::Volume { .. })).count();
     let mounts: Vec<String> = record.mounts.iter().filter_map(mount_name).collect();
     let mounts = mounts.iter().map(|name| if no_trunc { name.clone() } else { ellipsis(name, 15) });
     let platform = corten_spec::Platform::host();
-    let mut row = listing::row([
-        ("ID", id(&record.id, no_trunc).to_owned()),
-        ("Image", image(container, no_trunc)),
-        ("Command", quote(&if no_trunc { command } else { ellipsis(&command, 20) })),
+    let mut row = table_row(container, no_trunc, now);
+    row.append(&mut listing::row([
         ("CreatedAt", human::moment(Timestamp::from_second(created.as_second()).unwrap_or(created))),
-        ("RunningFor", human::since(created, now)),
-        // Exposed ports are shown where a network could publish them.
-        ("Ports", String::new()),
         ("State", state.status.name().to_owned()),
-        ("Status", status(state, container.health, now)),
         ("HealthStatus", container.health.map(HealthStatus::name).unwrap_or_default().to_owned()),
-        ("Size", size(container)),
-        ("Names", record.name.clone()),
         ("Labels", labels.join(",")),
         ("Mounts", mounts.collect::<Vec<_>>().join(",")),
         ("LocalVolumes", volumes.to_string()),
         ("Networks", list::network_name(record).to_owned()),
         ("Platform", format!("{}/{}", platform.os, platform.architecture)),
-    ]);
+    ]));
     let label = record.labels.iter().map(|(name, value)| (name.clone(), Value::String(value.clone())));
     row.insert("Label".to_owned(), Value::Object(label.collect()));
     row
+}
+
+/// What the table shows that nobody has asked for in a format of their own.
+fn table_row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
+    let ListedContainer { record, state, .. } = container;
+    let command = command_line(&record.process.args());
+    listing::row([
+        ("ID", id(&record.id, no_trunc).to_owned()),
+        ("Image", image(container, no_trunc)),
+        ("Command", quote(&if no_trunc { command } else { ellipsis(&command, 20) })),
+        ("RunningFor", human::since(moment(record.created), now)),
+        ("Status", status(state, container.health, now)),
+        // Exposed ports are shown where a network could publish them.
+        ("Ports", String::new()),
+        ("Names", record.name.clone()),
+        ("Size", size(container)),
+    ])
 }
 
 fn id(id: &str, no_trunc: bool) -> &str {

@@ -101,7 +101,7 @@ fn targets(engine: &Engine, args: &StatsArgs) -> Result<Vec<Target>, CliError> {
         let options = ListOptions { all: args.all, ..ListOptions::default() };
         let listed = list::select(engine, &options)?.into_iter();
         let named = |record: ContainerRecord| (short(&record.id).to_owned(), record);
-        return Ok(listed.map(|container| named(container.record)).collect());
+        return Ok(listed.map(|container| named(*container.record)).collect());
     }
     let mut targets = Vec::new();
     for name in &args.names {

@@ -135,7 +135,8 @@ pub(super) fn read(
     record: &ContainerRecord,
     state: &ContainerState,
 ) -> Result<Option<Health>, Error> {
-    if Check::of(record).is_none() {
+    let has_run = state.run.is_some() || state.exit.is_some();
+    if !has_run || Check::of(record).is_none() {
         return Ok(None);
     }
     let status = |health: &Health| if state.is_running() { health.status } else { HealthStatus::Unhealthy };
