@@ -70,7 +70,7 @@ impl Guest {
         Ok(Self { kernel, scratch, disk })
     }
 
-    /// As [`boot`], on the disk as the last boot has left it.
+    /// As [`boot()`], on the disk as the last boot has left it.
     pub(crate) fn boot(&self, task: &Task) -> Result<u8> {
         let initrd = self.scratch.path().join("initramfs.cpio");
         initramfs::write(&initrd, &self.kernel, &Busybox::of_host()?, task)?;

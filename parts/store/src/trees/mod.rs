@@ -1,7 +1,7 @@
 //! Trees of files: walked, merged as overlayfs merges them, compared, and copied from one form into another.
 //!
-//! A tree comes from a directory, several layers or an archive ([`source`]), and goes into an archive or a directory
-//! ([`sink`]). None of it mounts anything.
+//! A tree comes from a directory, several layers or an archive (`source`), and goes into an archive or a directory
+//! (`sink`). None of it mounts anything.
 
 mod archive;
 mod changes;
