@@ -95,3 +95,27 @@ fn the_same_archive_twice_is_one_layer() {
     sandbox.import("again", &busybox_archive(), &[]);
     assert_eq!(std::fs::read_dir(sandbox.root().join("layers")).unwrap().count(), 1);
 }
+
+#[test]
+fn as_a_tree() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["tag", "box", "other:v1"]);
+    sandbox.ok(&["create", "--name", "it", "box", "true"]);
+    let output = sandbox.corten(&["images", "--tree"]);
+    let id = sandbox.ok(&["images", "-q", "other"]);
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
+    assert_eq!(words(3), ["IMAGE", "ID", "DISK", "USAGE", "CONTENT", "SIZE", "EXTRA"]);
+    assert_eq!(lines[4], "box:latest");
+    assert_eq!((words(5)[0], words(5)[1], words(5)[4]), ("other:v1", id.as_str(), "U"), "{output:?}");
+    assert!(lines[6].starts_with("└─ linux/"), "{output:?}");
+    assert!(
+        output.stderr.starts_with("WARNING: This output is designed for human readability."),
+        "{output:?}"
+    );
+    for flag in ["--quiet", "--no-trunc"] {
+        let refused = Output::new(1, "", &format!("{flag} is not yet supported with --tree\n"));
+        assert_eq!(sandbox.corten(&["images", "--tree", flag]), refused);
+    }
+    sandbox.ok(&["rm", "it"]);
+}

@@ -8,6 +8,7 @@ use corten_engine::images::{self, Filters, Listed};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::tree;
 use crate::cli::flags::{self, Arity};
 use crate::cli::listing::{Listing, Row, row};
 use crate::cli::{CliError, Context, human};
@@ -52,6 +53,9 @@ struct ImagesArgs {
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
+    /// List multi-platform images as a tree (experimental)
+    #[arg(long)]
+    tree: bool,
     #[arg(hide = true)]
     words: Vec<String>,
 }
@@ -64,6 +68,9 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         filters.add(text)?;
     }
     filters.references.extend(args.words.first().cloned());
+    if args.tree {
+        return as_tree(context, &args, &filters);
+    }
     let images = images::list(&context.engine()?, &filters)?;
     let configured = || context.settings.client().text("imagesFormat");
     let format = match args.format.clone() {
@@ -91,6 +98,28 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
         row_type: "*formatter.imageContext",
     };
     listing.print(&mut context.ui, Some(format), rows)?;
+    Ok(0)
+}
+
+/// `--tree`, which takes no flag that is for machines.
+fn as_tree(context: &mut Context, args: &ImagesArgs, filters: &Filters) -> Result<u8, CliError> {
+    let others = [
+        ("quiet", args.quiet),
+        ("no-trunc", args.no_trunc),
+        ("show-digest", args.digests),
+        ("format", args.format.is_some()),
+    ];
+    if let Some((name, _)) = others.iter().find(|(_, given)| *given) {
+        return Err(CliError::bare(format!("--{name} is not yet supported with --tree"), 1));
+    }
+    if !context.ui.is_terminal() {
+        context.ui.note(
+            "WARNING: This output is designed for human readability. For machine-readable output, please use --format.",
+        );
+    }
+    let engine = context.engine()?;
+    let text = tree::render(&engine, &images::list(&engine, filters)?)?;
+    context.ui.raw(text.as_bytes());
     Ok(0)
 }
 

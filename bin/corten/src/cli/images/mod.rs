@@ -9,3 +9,4 @@ pub(crate) mod prune;
 pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod tag;
+mod tree;
