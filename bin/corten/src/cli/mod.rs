@@ -129,6 +129,7 @@ const COMMANDS: &[Command] = &[
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", images::tag::run),
     command(&["inspect"], "Return low-level information on corten objects", system::inspect::run),
     command(&["events"], "Get real time events from the server", system::events::run),
+    command(&["why"], "Tell why a container ended, does not start or is slow", containers::why::run),
     command(&["check"], "Check every record, layer and blob of the store", system::check::run),
     command(&["undo"], "Bring back removed containers, images and volumes", system::undo::run),
     command(&["pin"], "Protect containers, images or volumes from removal", system::pin::pin),

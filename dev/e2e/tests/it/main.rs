@@ -49,3 +49,4 @@ mod undo;
 mod unwatched;
 mod update;
 mod volumes;
+mod why;

@@ -36,6 +36,7 @@ mod sweep;
 mod top;
 mod update;
 mod wait;
+pub mod why;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -71,7 +71,11 @@ pub fn start(
     if keeper_cleans {
         prepared.lease.iter_mut().for_each(Lease::hand_over);
     }
-    started.inspect_err(|_| {
+    started.inspect_err(|error| {
+        if let ErrorKind::NotStarted(code) = error.kind() {
+            let code = code.to_string();
+            events::container(engine, record, "die", &[("exitCode", &code), ("error", &error.to_string())]);
+        }
         launch::remove_cgroup(&prepared.order);
         containers::remove_run_dir(&engine.run_dir(&record.id)).unwrap_or_default();
         volumes::mounted::release(engine, &record.id, &volumes::mounted::of(record));

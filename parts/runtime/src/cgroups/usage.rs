@@ -18,6 +18,9 @@ pub struct Usage {
     pub block_read: u64,
     pub block_written: u64,
     pub pids: u64,
+    /// Scheduling periods with a processor limit, and those in which it held the container back.
+    pub periods: u64,
+    pub throttled: u64,
 }
 
 impl Cgroup {
@@ -25,16 +28,20 @@ impl Cgroup {
     pub fn usage(&self) -> Result<Usage, CgroupError> {
         let read = |controller, file| self.read_file(controller, file);
         let number = |text: &str| text.trim().parse::<u64>().unwrap_or(0);
+        let scheduling = read(Controller::Cpu, "cpu.stat")?;
+        let (periods, throttled) = (keyed(&scheduling, "nr_periods"), keyed(&scheduling, "nr_throttled"));
         if self.layout.is_v2() {
             let (block_read, block_written) = v2_block(&read(Controller::Blkio, "io.stat")?);
             let cache = keyed(&read(Controller::Memory, "memory.stat")?, "inactive_file");
             return Ok(Usage {
-                cpu_nanos: keyed(&read(Controller::Cpu, "cpu.stat")?, "usage_usec") * 1000,
+                cpu_nanos: keyed(&scheduling, "usage_usec") * 1000,
                 memory: without_cache(number(&read(Controller::Memory, "memory.current")?), cache),
                 memory_limit: read(Controller::Memory, "memory.max")?.trim().parse().ok(),
                 block_read,
                 block_written,
                 pids: number(&read(Controller::Pids, "pids.current")?),
+                periods,
+                throttled,
             });
         }
         let file = "blkio.throttle.io_service_bytes_recursive";
@@ -49,6 +56,8 @@ impl Cgroup {
             block_read,
             block_written,
             pids: number(&read(Controller::Pids, "pids.current")?),
+            periods,
+            throttled,
         })
     }
 

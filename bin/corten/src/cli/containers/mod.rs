@@ -29,3 +29,4 @@ pub(crate) mod top;
 pub(crate) mod unpause;
 pub(crate) mod update;
 pub(crate) mod wait;
+pub(crate) mod why;
