@@ -134,6 +134,8 @@ const COMMANDS: &[Command] = &[
     command(&["undo"], "Bring back removed containers, images and volumes", system::undo::run),
     command(&["pin"], "Protect containers, images or volumes from removal", system::pin::pin),
     command(&["unpin"], "Let pinned objects be removed again", system::pin::unpin),
+    command(&["completion"], "Print the completion script for a shell", system::completion::run),
+    command(&["man"], "Write the manual pages of all commands into a directory", system::man::run),
     command(&["version"], "Show the corten version information", system::version::run),
     command(&["info"], "Display system-wide information", system::info::run),
     command(
@@ -142,6 +144,10 @@ const COMMANDS: &[Command] = &[
         system::boot::run,
     ),
 ];
+
+/// What no help shows.
+const HIDDEN: &[Command] =
+    &[command(&["__complete"], "What the scripts of `completion` ask", system::completion::complete)];
 
 /// A group's name, its line of help, and its members with the commands they stand for.
 type Group = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -301,7 +307,7 @@ fn find(arguments: &[OsString]) -> Option<(&'static Command, Vec<OsString>)> {
     let by_name = |commands: &'static [Command], name: &str| {
         commands.iter().find(|command| command.names.contains(&name))
     };
-    if let Some(command) = by_name(COMMANDS, word) {
+    if let Some(command) = by_name(COMMANDS, word).or_else(|| by_name(HIDDEN, word)) {
         return Some((command, rest(1)));
     }
     let second = arguments.get(1)?.to_str()?;
@@ -365,14 +371,8 @@ fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
         "" | "help" | "-h" | "--help" => ui.raw(help().as_bytes()),
         "-v" | "--version" => ui.line(concat!("corten version ", env!("CARGO_PKG_VERSION"))),
         group if GROUPS.iter().any(|(name, ..)| *name == group) && asks_for_help(arguments.get(1)) => {
-            for (name, about, members) in GROUPS.iter().filter(|(name, ..)| *name == group) {
-                let targets = members.iter().map(|(_, target)| target);
-                let commands = COMMANDS
-                    .iter()
-                    .filter(|command| targets.clone().any(|target| command.names.contains(target)));
-                let own = MEMBERS.iter().filter(|(group, _)| group == name);
-                let commands = commands.chain(own.flat_map(|(_, commands)| *commands));
-                ui.raw(group_help(name, about, commands).as_bytes());
+            for group in GROUPS.iter().filter(|(name, ..)| *name == group) {
+                ui.raw(group_help(group).as_bytes());
             }
         }
         flag if flag.starts_with('-') => return usage_error(&format!("unknown flag: {flag}")),
@@ -409,10 +409,23 @@ fn help() -> String {
     text
 }
 
-fn group_help<'a>(name: &str, about: &str, commands: impl Iterator<Item = &'a Command>) -> String {
+/// A command that a group has under several names is shown under the first.
+fn group_help(&(name, about, members): &Group) -> String {
     let mut text = format!("Usage:  corten {name} COMMAND\n\n{about}\n\nCommands:\n");
-    for command in commands {
-        text.push_str(&format!("  {:<11} {}\n", command.names[0], command.about));
+    let mut shown: Vec<(&str, &str)> = Vec::new();
+    let mut targets = Vec::new();
+    for (member, target) in members {
+        let command = COMMANDS.iter().find(|command| command.names.contains(target));
+        if let Some(command) = command.filter(|_| !targets.contains(target)) {
+            targets.push(*target);
+            shown.push((member, command.about));
+        }
+    }
+    let own = MEMBERS.iter().filter(|(group, _)| *group == name).flat_map(|(_, commands)| *commands);
+    shown.extend(own.filter_map(|command| Some((*command.names.first()?, command.about))));
+    shown.sort_unstable();
+    for (member, about) in shown {
+        text.push_str(&format!("  {member:<11} {about}\n"));
     }
     text
 }

@@ -12,6 +12,7 @@ mod boot;
 mod check;
 mod client_config;
 mod commit;
+mod completion;
 mod cp;
 mod devices;
 mod df;

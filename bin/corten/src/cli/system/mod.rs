@@ -2,11 +2,14 @@
 
 pub(crate) mod boot;
 pub(crate) mod check;
+pub(crate) mod completion;
 pub(crate) mod df;
 pub(crate) mod events;
+mod help_text;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod install;
+pub(crate) mod man;
 pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod undo;
