@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the machine as its user does")]
 
 mod adoption;
+mod as_command;
 mod bad_input;
 mod bad_values;
 mod boot;

@@ -1,5 +1,6 @@
 //! Container commands, one file each.
 
+pub(crate) mod as_command;
 pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod cp;

@@ -7,6 +7,7 @@ use corten_engine::containers;
 use corten_engine::{Engine, ErrorKind};
 use serde_json::Value;
 
+use crate::cli::containers::as_command;
 use crate::cli::containers::inspect_json::container_json;
 use crate::cli::flags::{self, Arity};
 use crate::cli::images::inspect_json::image_json;
@@ -29,7 +30,7 @@ struct InspectArgs {
     /// Only inspect objects of the given type
     #[arg(long, value_name = "string")]
     r#type: Option<String>,
-    /// Show a container as something else: "oci", the config.json of an OCI runtime
+    /// Show a container as something else: "oci", the config.json of an OCI runtime; "run", the command that makes it
     #[arg(long = "as", value_name = "string")]
     form: Option<String>,
     #[arg(hide = true)]
@@ -50,10 +51,15 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let mut size_ignored = false;
     let engine = context.engine()?;
     if let Some(form) = &args.form {
-        if form != "oci" {
-            return Err(CliError::bare(format!("unknown form: \"{form}\": must be \"oci\""), 1));
-        }
-        return show_as_oci(context, &engine, &args);
+        let form = match form.as_str() {
+            "oci" => as_oci,
+            "run" => as_run,
+            _ => {
+                let text = format!("unknown form: \"{form}\": must be one of \"oci\", \"run\"");
+                return Err(CliError::bare(text, 1));
+            }
+        };
+        return show_as(context, &engine, &args, form);
     }
     let result = show(context, args.format.as_deref(), &args.words, |name| {
         let wanted = |kind| only.is_none_or(|only| only == kind);
@@ -88,7 +94,12 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 }
 
 /// One document a container, not a list: each is a file of its own.
-fn show_as_oci(context: &mut Context, engine: &Engine, args: &InspectArgs) -> Result<u8, CliError> {
+fn show_as(
+    context: &mut Context,
+    engine: &Engine,
+    args: &InspectArgs,
+    form: fn(&mut Context, &Engine, &str) -> Result<String, CliError>,
+) -> Result<u8, CliError> {
     let other_type = args.r#type.as_deref().is_some_and(|kind| kind != "container");
     if args.format.is_some() || args.size || other_type {
         return Err(CliError::bare(
@@ -98,7 +109,7 @@ fn show_as_oci(context: &mut Context, engine: &Engine, args: &InspectArgs) -> Re
     }
     let mut failed = false;
     for name in &args.words {
-        match as_oci(engine, name) {
+        match form(context, engine, name) {
             Ok(text) => context.ui.line(text),
             Err(error) => {
                 failed = true;
@@ -109,7 +120,16 @@ fn show_as_oci(context: &mut Context, engine: &Engine, args: &InspectArgs) -> Re
     Ok(u8::from(failed))
 }
 
-fn as_oci(engine: &Engine, name: &str) -> Result<String, CliError> {
+/// What the command cannot say is told of beside it.
+fn as_run(context: &mut Context, engine: &Engine, name: &str) -> Result<String, CliError> {
+    let line = as_command::command_line(&containers::find(engine, name)?);
+    for lacking in &line.lacking {
+        context.ui.note(format!("WARNING: {lacking}"));
+    }
+    Ok(line.text)
+}
+
+fn as_oci(_: &mut Context, engine: &Engine, name: &str) -> Result<String, CliError> {
     let config = containers::oci_config(engine, &containers::find(engine, name)?)?;
     serde_json::to_string_pretty(&config)
         .map_err(|error| CliError::bare(format!("encode config.json of {name}: {error}"), 1))

@@ -134,7 +134,7 @@ fn mounts(spec: &ContainerSpec) -> Map<String, Value> {
 }
 
 /// `SOURCE:TARGET[:OPTIONS]`.
-fn bind(mount: &MountSpec) -> Option<String> {
+pub(in crate::cli::containers) fn bind(mount: &MountSpec) -> Option<String> {
     let (source, no_copy, propagation) = match &mount.source {
         MountKind::Bind { path, create: true, recursive: true, propagation } => {
             (path, false, propagation.as_ref())
@@ -263,7 +263,7 @@ fn devices(spec: &ContainerSpec) -> Map<String, Value> {
 }
 
 /// `c 10:200 rwm`, as `--device-cgroup-rule` takes it.
-fn rule(rule: &DeviceRule) -> String {
+pub(in crate::cli::containers) fn rule(rule: &DeviceRule) -> String {
     let number = |number: Option<u32>| number.map_or_else(|| "*".to_owned(), |number| number.to_string());
     let (major, minor) = (number(rule.major), number(rule.minor));
     format!("{} {major}:{minor} {}", rule.kind.letter(), rule.access.letters())

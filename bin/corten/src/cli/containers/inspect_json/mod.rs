@@ -1,7 +1,7 @@
 //! A container as docker's `inspect` shows it.
 
 mod config;
-mod host_config;
+pub(super) mod host_config;
 
 use corten_engine::containers::inspect::{self, InspectedContainer, UserIds};
 use corten_engine::containers::record::MountRecord;
