@@ -94,11 +94,20 @@ impl Cli {
 
     /// A subcommand as it is.
     pub(crate) fn cmd(&self, args: &[&str]) -> Cmd {
-        let mut cmd = Cmd::new(&self.program).args(&self.global);
+        self.with_env(Cmd::new(&self.program)).args(&self.global).args(args)
+    }
+
+    /// A subcommand run by another program: `cmd_below(&["timeout", "60"], &["ps"])`.
+    pub(crate) fn cmd_below(&self, above: &[&str], args: &[&str]) -> Cmd {
+        let cmd = Cmd::new(above.first().copied().unwrap_or_default()).args(above.iter().skip(1));
+        self.with_env(cmd).arg(&self.program).args(&self.global).args(args)
+    }
+
+    fn with_env(&self, mut cmd: Cmd) -> Cmd {
         for (name, value) in &self.env {
             cmd = cmd.env(name, value);
         }
-        cmd.args(args)
+        cmd
     }
 
     /// `run` with the engine's own flags: `run(&["--rm"], image, &["true"])`.

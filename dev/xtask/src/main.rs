@@ -11,6 +11,7 @@
 mod bench;
 mod demo;
 mod deny;
+mod differential;
 mod docker;
 mod elf;
 mod engines;
@@ -41,6 +42,8 @@ usage: cargo xtask VERB
   bench [CASE…]          corten beside its peers (--list, --install, --runs N, --peers a,b)
   seccomp                every system call under docker and under corten, each difference and its reason
                          (--profile FILE: docker with that profile; --binary FILE: that corten)
+  differential [NAME…]   command lines on corten and on docker, each difference and its reason; of the scenarios
+                         with these names alone (--binary FILE: that corten, --verbose)
   guest [-- COMMAND]     run COMMAND in a QEMU guest with Debian's 6.1 kernel and cgroup v2 (--timeout SECONDS)";
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "deny" => deny::run(rest).map(|()| ExitCode::SUCCESS),
         "bench" => bench::run(rest),
         "seccomp" => seccomp::run(rest).map(|()| ExitCode::SUCCESS),
+        "differential" => differential::run(rest).map(|()| ExitCode::SUCCESS),
         "guest" => guest::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
