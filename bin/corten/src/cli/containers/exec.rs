@@ -69,7 +69,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     };
     let keys = DetachKeys::chosen(args.detach_keys.as_deref(), &context.settings)?;
     if args.interactive && args.tty && !args.detach && !pty::is_terminal(std::io::stdin()) {
-        return Err(CliError::new("the input device is not a TTY", 1));
+        return Err(CliError::bare("the input device is not a TTY", 1));
     }
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;

@@ -21,8 +21,7 @@ struct KillArgs {
 }
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: KillArgs = flags::parse("corten kill", "Kill one or more running containers", arguments)
-        .map_err(|error| error.code_unless_help(1))?;
+    let args: KillArgs = flags::parse("corten kill", "Kill one or more running containers", arguments)?;
     targets::require(&args.names, "corten kill")?;
     let signal = self::signal(&args.signal)?;
     targets::each(context, &args.names, |_, engine, record| {

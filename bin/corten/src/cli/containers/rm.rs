@@ -25,8 +25,7 @@ struct RmArgs {
 }
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: RmArgs = flags::parse("corten rm", "Remove one or more containers", arguments)
-        .map_err(|error| error.code_unless_help(1))?;
+    let args: RmArgs = flags::parse("corten rm", "Remove one or more containers", arguments)?;
     targets::require(&args.names, "corten rm")?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes, keep: true };
     let mut missing = false;

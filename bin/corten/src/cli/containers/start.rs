@@ -29,8 +29,7 @@ struct StartArgs {
 }
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: StartArgs = flags::parse("corten start", "Start one or more stopped containers", arguments)
-        .map_err(|error| error.code_unless_help(1))?;
+    let args: StartArgs = flags::parse("corten start", "Start one or more stopped containers", arguments)?;
     targets::require(&args.names, "corten start")?;
     if args.attach || args.interactive {
         return attached(context, &args);
@@ -53,7 +52,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 
 fn attached(context: &mut Context, args: &StartArgs) -> Result<u8, CliError> {
     let [name] = args.names.as_slice() else {
-        return Err(CliError::new("you cannot start and attach multiple containers at once", 1));
+        return Err(CliError::bare("you cannot start and attach multiple containers at once", 1));
     };
     let engine = context.engine()?;
     let record = containers::find(&engine, name)?;

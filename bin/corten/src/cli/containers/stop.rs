@@ -23,8 +23,7 @@ struct StopArgs {
 }
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
-    let args: StopArgs = flags::parse("corten stop", "Stop one or more running containers", arguments)
-        .map_err(|error| error.code_unless_help(1))?;
+    let args: StopArgs = flags::parse("corten stop", "Stop one or more running containers", arguments)?;
     targets::require(&args.names, "corten stop")?;
     let signal = args.signal.as_deref().map(super::kill::signal).transpose()?;
     let options = StopOptions { signal, timeout: args.timeout };

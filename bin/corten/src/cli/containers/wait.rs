@@ -18,8 +18,7 @@ struct WaitArgs {
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let about = "Block until one or more containers stop, then print their exit codes";
-    let args: WaitArgs =
-        flags::parse("corten wait", about, arguments).map_err(|error| error.code_unless_help(1))?;
+    let args: WaitArgs = flags::parse("corten wait", about, arguments)?;
     flags::check_count("corten wait", "CONTAINER [CONTAINER...]", Arity::AtLeast(1), &args.names)?;
     targets::each_name(context, &args.names, |_, engine, name| {
         Ok(Some(containers::wait_for(engine, name)?.to_string()))

@@ -62,7 +62,11 @@ fn read(settings: &Settings, flags: &ContainerFlags) -> Result<ContainerSpec, St
     });
     Ok(ContainerSpec {
         image: image.clone(),
-        name: flags.name.as_ref().map(|name| name.trim_start_matches('/').to_owned()),
+        name: flags
+            .name
+            .as_ref()
+            .filter(|name| !name.is_empty())
+            .map(|name| name.trim_start_matches('/').to_owned()),
         command: command.to_vec(),
         entrypoint,
         env: proxies(settings)

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use corten_engine::images::{self, Removal, RemoveOptions};
-use corten_engine::undo;
+use corten_engine::{ErrorKind, undo};
 
 use crate::cli::flags::{self, Arity};
 use crate::cli::{CliError, Context};
@@ -46,6 +46,10 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
                         Removal::Deleted(digest) => format!("Deleted: {digest}"),
                     });
                 }
+            }
+            // As docker: said, and no failure, where all that was wanted is that it be gone.
+            Err(error) if args.force && error.kind() == ErrorKind::NotFound => {
+                CliError::from(error).report(&mut context.ui);
             }
             Err(error) => failures.push(CliError::from(error)),
         }
