@@ -194,6 +194,6 @@ mod tests {
             out_of_memory(log, "corten/a"),
             ["[  pid  ] name", "[    7  ] sh", "Memory cgroup out of memory: Killed process 7 (sh)"]
         );
-        assert_eq!(out_of_memory(log, "corten"), Vec::<String>::new());
+        assert_eq!(out_of_memory(log, "corten/c"), Vec::<String>::new());
     }
 }
