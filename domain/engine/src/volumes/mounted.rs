@@ -92,7 +92,8 @@ fn leave(engine: &Engine, name: &str, container: Option<&str>) -> Result<(), Sys
         return Ok(());
     }
     let target = engine.store().volume_data(name);
-    while mount::is_mount_point(&target)? {
+    // A volume that was removed while its last user was leaving has nothing mounted any more.
+    while fs::absent_is_none(mount::is_mount_point(&target))?.unwrap_or(false) {
         mount::unmount(&target)?;
     }
     fs::remove_dir_all(users)
