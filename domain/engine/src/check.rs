@@ -160,10 +160,8 @@ impl Check<'_> {
             let outcome = match used {
                 Some(record) => Outcome::Left(format!("container {} is made of it", record.name)),
                 None if self.options.repair => {
-                    let path = store.image_path(&id);
                     let _lock = store.lock_images()?;
-                    fs::remove_file(&path)?;
-                    fs::sync_parent(&path)?;
+                    store.erase_image(&id)?;
                     Outcome::Repaired("removed: load or pull it again".to_owned())
                 }
                 None => Outcome::Repairable,

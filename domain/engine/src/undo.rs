@@ -3,7 +3,7 @@
 //!
 //! Containers that go with their end, and what a prune removes, are not kept.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use corten_spec::{Digest, ImageId, Reference};
 use corten_store::containers::NameOwner;
@@ -215,9 +215,10 @@ pub(crate) fn keep_image(
         has_object: true,
         ..removal(RemovedKind::Image, &image.id.to_string(), &name)
     };
-    let path = engine.store().image_path(&image.id);
-    if !fits(engine, &removal) || !keeps(engine.store().keep_removed(&removal, Some(&path)))? {
-        fs::remove_file(&path)?;
+    let store = engine.store();
+    let path = store.image_path(&image.id);
+    if !fits(engine, &removal) || !keeps(store.keep_removed(&removal, Some(&path)))? {
+        return store.erase_image(&image.id);
     }
     Ok(fs::sync_parent(&path)?)
 }
@@ -328,14 +329,4 @@ pub fn clear(engine: &Engine, kind: Option<RemovedKind>) -> Result<u64, Error> {
         images::collect(engine)?;
     }
     Ok(bytes)
-}
-
-/// Bytes that are kept.
-pub fn size(engine: &Engine) -> Result<u64, Error> {
-    Ok(engine.store().removed_entries()?.iter().map(|entry| entry.size).sum())
-}
-
-/// Where the entries are.
-pub fn directory(engine: &Engine) -> PathBuf {
-    engine.store().path("removed")
 }

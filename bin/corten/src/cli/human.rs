@@ -68,6 +68,11 @@ pub(crate) fn duration(seconds: i64) -> String {
     }
 }
 
+/// A moment that a record has in nanoseconds since 1970.
+pub(crate) fn timestamp(nanos: i64) -> Timestamp {
+    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
+}
+
 /// How long ago a moment was: `2 minutes ago`.
 pub(crate) fn since(moment: Timestamp, now: Timestamp) -> String {
     format!("{} ago", duration(now.as_second() - moment.as_second()))

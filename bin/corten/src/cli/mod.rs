@@ -364,13 +364,18 @@ fn usage_error(text: &str) -> ExitCode {
     ExitCode::from(125)
 }
 
+/// Says whether a word begins a command of two words.
+pub(crate) fn is_group(word: &str) -> bool {
+    GROUPS.iter().any(|(name, ..)| *name == word)
+}
+
 fn help_or_unknown(arguments: &[OsString]) -> ExitCode {
     let mut ui = Ui::new();
     let word = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     match word.as_str() {
         "" | "help" | "-h" | "--help" => ui.raw(help().as_bytes()),
         "-v" | "--version" => ui.line(concat!("corten version ", env!("CARGO_PKG_VERSION"))),
-        group if GROUPS.iter().any(|(name, ..)| *name == group) && asks_for_help(arguments.get(1)) => {
+        group if is_group(group) && asks_for_help(arguments.get(1)) => {
             for group in GROUPS.iter().filter(|(name, ..)| *name == group) {
                 ui.raw(group_help(group).as_bytes());
             }

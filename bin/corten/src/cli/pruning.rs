@@ -4,6 +4,7 @@
 use std::io::BufRead;
 
 use corten_engine::containers::PruneFilters;
+use corten_engine::images::Removal;
 
 use super::{CliError, Context, moment};
 
@@ -14,6 +15,26 @@ pub(crate) fn confirmed(context: &mut Context, warning: &str) -> bool {
     let mut answer = String::new();
     // What cannot be read is no consent.
     std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+}
+
+/// Shows what was removed, below a title; nothing where nothing was.
+pub(crate) fn show(context: &mut Context, title: &str, lines: impl IntoIterator<Item = String>) {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_none() {
+        return;
+    }
+    context.ui.line(title);
+    lines.for_each(|line| context.ui.line(line));
+    context.ui.line("");
+}
+
+/// As [`show`] for images, in the words that docker's prunes have for them.
+pub(crate) fn show_images(context: &mut Context, removals: &[Removal]) {
+    let line = |removal: &Removal| match removal {
+        Removal::Untagged(reference) => format!("untagged: {reference}"),
+        Removal::Deleted(digest) => format!("deleted: {digest}"),
+    };
+    show(context, "Deleted Images:", removals.iter().map(line));
 }
 
 /// The user's filters, and those of docker's client configuration that the user has not overruled: one is overruled by

@@ -29,6 +29,12 @@ fn running(sandbox: &Sandbox) -> Vec<String> {
     names
 }
 
+/// Makes a container that is to come back after a boot, and ends at once when it is stopped.
+fn service(sandbox: &Sandbox, verb: &[&str], name: &str) {
+    let flags = ["--name", name, "--stop-signal", "KILL", "--restart", "always"];
+    sandbox.ok(&[verb, &flags, &["box", "sleep", "1000"]].concat());
+}
+
 #[test]
 fn a_shutdown_and_a_boot() {
     let sandbox = Sandbox::new();
@@ -78,18 +84,7 @@ fn a_boot_after_a_power_cut() {
 fn one_that_cannot_start_keeps_nobody_else_from_it() {
     let sandbox = Sandbox::new();
     sandbox.ok(&["create", "--name", "broken", "--restart", "always", "box", "nosuchprogram"]);
-    sandbox.ok(&[
-        "create",
-        "--name",
-        "fine",
-        "--stop-signal",
-        "KILL",
-        "--restart",
-        "always",
-        "box",
-        "sleep",
-        "1000",
-    ]);
+    service(&sandbox, &["create"], "fine");
     let output = sandbox.corten(&["boot"]);
     assert_eq!((output.code, output.stdout.as_str()), (1, "fine\n"));
     assert!(output.stderr.contains("nosuchprogram"), "{output:?}");
@@ -99,19 +94,7 @@ fn one_that_cannot_start_keeps_nobody_else_from_it() {
 #[test]
 fn whom_others_join_starts_first_and_stops_last() {
     let sandbox = Sandbox::new();
-    sandbox.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "old",
-        "--stop-signal",
-        "KILL",
-        "--restart",
-        "always",
-        "box",
-        "sleep",
-        "1000",
-    ]);
+    service(&sandbox, &["run", "-d"], "old");
     let joins = ["--pid", "container:old", "--stop-signal", "KILL", "--restart", "always"];
     let words = [&["run", "-d", "--name", "joins"], &joins[..], &["box", "sleep", "1000"]].concat();
     sandbox.ok(&words);
@@ -169,18 +152,7 @@ fn what_calls_boot_is_installed_and_goes_again() {
         assert_eq!(sandbox.ok(&words), format!("{} is there already", path.display()));
         if kind == "script" {
             // It does what it says: through the link of a run level, on these very roots.
-            sandbox.ok(&[
-                "create",
-                "--name",
-                "it",
-                "--stop-signal",
-                "KILL",
-                "--restart",
-                "always",
-                "box",
-                "sleep",
-                "1000",
-            ]);
+            service(&sandbox, &["create"], "it");
             let script = |name: &str, word: &str| {
                 let output =
                     std::process::Command::new("sh").arg(target.join(name)).arg(word).output().unwrap();

@@ -5,7 +5,7 @@ use super::remove::{self, RemoveOptions};
 use super::state::{self, Status};
 use super::{lookup, size};
 use crate::pins::{self, Pinnable};
-use crate::{Engine, Error, events};
+use crate::{Engine, Error, events, filter};
 
 /// Which of them; all have to match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,12 +29,8 @@ pub struct Pruned {
 
 impl PruneFilters {
     fn matches(&self, record: &ContainerRecord) -> bool {
-        let has = |(name, value): &(String, Option<String>)| {
-            record.labels.get(name).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
-        };
         self.until.is_none_or(|until| record.created < until)
-            && self.labels.iter().all(has)
-            && !self.without.iter().any(has)
+            && filter::labels_match(&record.labels, &self.labels, &self.without)
     }
 }
 

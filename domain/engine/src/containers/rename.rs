@@ -27,17 +27,16 @@ pub fn rename(engine: &Engine, record: &ContainerRecord, name: &str) -> Result<(
     if let Some(holder) = names::claim(engine, name, &owner)? {
         return Err(within(names::taken(name, &holder)));
     }
-    record_name(engine, &old, name).inspect_err(|_| {
+    let renamed = record_name(engine, &old, name).inspect_err(|_| {
         // The error that led here is the one to report; a name that stays is given away when somebody wants it.
         engine.store().release_name(name, &old.id).unwrap_or_default();
     })?;
     engine.store().release_name(&old.name, &old.id)?;
-    let renamed = ContainerRecord { name: name.to_owned(), ..old.clone() };
     events::container(engine, &renamed, "rename", &[("oldName", &format!("/{}", old.name))]);
     Ok(())
 }
 
-fn record_name(engine: &Engine, old: &ContainerRecord, name: &str) -> Result<(), Error> {
+fn record_name(engine: &Engine, old: &ContainerRecord, name: &str) -> Result<ContainerRecord, Error> {
     // For its keeper, which tells of its end and, with `--rm`, gives the name up.
     let run_dir = engine.run_dir(&old.id);
     fs::absent_is_none(fs::write_atomic(run_dir.join(run_state::NAME), name.as_bytes()))?;
@@ -45,7 +44,7 @@ fn record_name(engine: &Engine, old: &ContainerRecord, name: &str) -> Result<(),
     renamed.save(engine)?;
     renamed.sync(engine)?;
     if ContainerRecord::exists(engine, &old.id)? && fs::exists(old.directory(engine)) {
-        return Ok(());
+        return Ok(renamed);
     }
     // It went with its end while it was renamed.
     super::forget(engine, &renamed);

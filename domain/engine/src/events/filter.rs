@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Event;
-use crate::Error;
+use crate::{Error, filter};
 
 /// Filters by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,18 +50,11 @@ impl EventFilters {
                 }
                 "type" => any(&|value| event.kind == value),
                 "scope" => any(&|value| event.scope == value),
-                "label" => values.iter().all(|value| has_label(event, value)),
+                "label" => values.iter().all(|value| filter::has_label(&event.actor.attributes, value)),
                 "image" => any(&|value| is_image(event, value)),
                 kind => any(&|value| is_object(event, kind, value)),
             }
         })
-    }
-}
-
-fn has_label(event: &Event, label: &str) -> bool {
-    match label.split_once('=') {
-        Some((name, value)) => event.actor.attributes.get(name).is_some_and(|own| own == value),
-        None => event.actor.attributes.contains_key(label),
     }
 }
 

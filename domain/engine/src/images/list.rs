@@ -73,7 +73,7 @@ pub fn list(engine: &Engine, filters: &Filters) -> Result<Vec<Listed>, Error> {
         let made = listed.created.unwrap_or(Timestamp::UNIX_EPOCH);
         before.iter().chain(&until).all(|limit| made < *limit)
             && since.iter().all(|limit| made > *limit)
-            && filters.labels.iter().all(|label| has_label(&listed.image, label))
+            && filters.labels.iter().all(|label| filter::has_label(&listed.image.config.config.labels, label))
     });
     if let Some(dangling) = filters.dangling {
         all.retain(|listed| listed.tags.is_empty() == dangling);
@@ -142,14 +142,6 @@ fn created(image: &Image) -> Option<Timestamp> {
     let moment: Timestamp = image.config.created.as_deref()?.parse().ok()?;
     // Go's zero time means none.
     (moment.as_second() > -62_135_596_800).then_some(moment)
-}
-
-fn has_label(image: &Image, wanted: &str) -> bool {
-    let labels = &image.config.config.labels;
-    match wanted.split_once('=') {
-        Some((key, value)) => labels.get(key).is_some_and(|label| label == value),
-        None => labels.contains_key(wanted),
-    }
 }
 
 /// docker's FamiliarMatch: a glob against the name with its tag, or against the name alone.

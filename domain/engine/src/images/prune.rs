@@ -7,7 +7,7 @@ use corten_spec::Reference;
 use super::list::{self, Filters, Listed};
 use super::remove::{self, Removal, RemoveOptions};
 use crate::error::ErrorKind;
-use crate::{Engine, Error, events, undo};
+use crate::{Engine, Error, events, filter, undo};
 
 /// Which images; all have to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,10 @@ pub struct Pruned {
 impl PruneFilters {
     fn matches(&self, listed: &Listed) -> bool {
         let labels = &listed.image.config.config.labels;
-        let has = |(name, value): &(String, Option<String>)| {
-            labels.get(name).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
-        };
         let made = listed.created.map_or(0, |created| created.as_nanosecond());
         (!self.dangling_only || listed.tags.is_empty())
             && self.until.is_none_or(|until| made < i128::from(until))
-            && self.labels.iter().all(has)
-            && !self.without.iter().any(has)
+            && filter::labels_match(labels, &self.labels, &self.without)
     }
 }
 

@@ -127,13 +127,9 @@ impl Filters {
     }
 
     fn matches(&self, volume: &Volume) -> bool {
-        let has_label = |wanted: &String| match wanted.split_once('=') {
-            Some((key, value)) => volume.labels.get(key).is_some_and(|label| label == value),
-            None => volume.labels.contains_key(wanted),
-        };
         (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
             && (self.names.is_empty() || self.names.iter().any(|name| volume.name.contains(name)))
-            && self.labels.iter().all(has_label)
+            && self.labels.iter().all(|label| filter::has_label(&volume.labels, label))
     }
 }
 

@@ -1,13 +1,11 @@
 //! Removing the volumes that no container uses, when the user says so.
 
-use std::collections::BTreeMap;
-
 use corten_store::volumes::Volume;
 
 use crate::containers;
 use crate::containers::size::{self, Measure};
 use crate::pins::{self, Pinnable};
-use crate::{Engine, Error, events};
+use crate::{Engine, Error, events, filter};
 
 /// Which of them; all have to match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,17 +29,10 @@ pub struct Pruned {
 impl PruneFilters {
     /// One with a file system of its own never matches, as in docker: what is in that is not this engine's.
     fn matches(&self, volume: &Volume) -> bool {
-        let has =
-            |(name, value): &(String, Option<String>)| has_label(&volume.labels, name, value.as_deref());
         (self.all || volume.anonymous)
             && volume.options.is_empty()
-            && self.labels.iter().all(has)
-            && !self.without.iter().any(has)
+            && filter::labels_match(&volume.labels, &self.labels, &self.without)
     }
-}
-
-fn has_label(labels: &BTreeMap<String, String>, name: &str, value: Option<&str>) -> bool {
-    labels.get(name).is_some_and(|own| value.is_none_or(|value| value == own))
 }
 
 /// Removes the volumes that no container uses and that match, but for pinned ones. One that cannot be removed is left.

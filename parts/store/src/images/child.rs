@@ -7,8 +7,6 @@ use corten_spec::image_config::{ContainerConfig, History};
 use corten_spec::{ImageConfig, ImageId, Reference};
 
 use super::ImageError;
-use super::commit::PendingImage;
-use crate::blobs::BlobWriter;
 use crate::compression::Compression;
 use crate::ingest::Lease;
 use crate::layers::PendingLayer;
@@ -53,21 +51,8 @@ impl Store {
         let layer = read_changes(&lease, &options.snapshot)?;
         read();
         let config = config(options, base.config, layer.as_ref());
-        let mut blob = BlobWriter::create(&lease, "config", Algorithm::Sha256)?;
-        blob.write(&config.render())?;
-        let blob = blob.finish();
-        let id = ImageId(blob.digest.clone());
-        let image = PendingImage {
-            id: id.clone(),
-            config,
-            parent: Some(parent.clone()),
-            manifest: None,
-            blobs: vec![blob.digest.clone()],
-            references: options.reference.iter().cloned().collect(),
-        };
         let layers: Vec<PendingLayer> = layer.into_iter().collect();
-        self.commit_images(&lease, &layers, &[blob], &[image])?;
-        Ok(id)
+        self.commit_own_image(&lease, &layers, config, Some(parent.clone()), options.reference.as_ref())
     }
 }
 

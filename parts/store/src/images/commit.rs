@@ -1,10 +1,11 @@
 //! Making images visible: everything new is synced once, then named, then recorded.
 
+use corten_spec::digest::Algorithm;
 use corten_spec::{Digest, ImageConfig, ImageId, Reference};
 use corten_sys::fs;
 
 use super::{Image, ImageLayer};
-use crate::blobs::PendingBlob;
+use crate::blobs::{BlobWriter, PendingBlob};
 use crate::ingest::Lease;
 use crate::layers::PendingLayer;
 use crate::{Store, StoreError, record};
@@ -44,6 +45,30 @@ impl Store {
             }
         }
         Ok(replaced)
+    }
+
+    /// Commits an image that was made here: its config is written, and it came by no manifest.
+    pub(crate) fn commit_own_image(
+        &self,
+        lease: &Lease,
+        layers: &[PendingLayer],
+        config: ImageConfig,
+        parent: Option<ImageId>,
+        reference: Option<&Reference>,
+    ) -> Result<ImageId, StoreError> {
+        let mut blob = BlobWriter::create(lease, "config", Algorithm::Sha256)?;
+        blob.write(&config.render())?;
+        let blob = blob.finish();
+        let image = PendingImage {
+            id: ImageId(blob.digest.clone()),
+            config,
+            parent,
+            manifest: None,
+            blobs: vec![blob.digest.clone()],
+            references: reference.into_iter().cloned().collect(),
+        };
+        self.commit_images(lease, layers, std::slice::from_ref(&blob), std::slice::from_ref(&image))?;
+        Ok(image.id)
     }
 
     /// The record of an image, with what an earlier one of the same ID had.

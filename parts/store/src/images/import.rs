@@ -7,8 +7,6 @@ use corten_spec::image_config::{ContainerConfig, History};
 use corten_spec::{ImageConfig, ImageId, Platform, Reference};
 
 use super::ImageError;
-use super::commit::PendingImage;
-use crate::blobs::BlobWriter;
 use crate::compression::Compression;
 use crate::ingest::Lease;
 use crate::layers::chunks::CHUNK;
@@ -70,19 +68,6 @@ impl Store {
         };
         config.set_platform(&options.platform);
         config.rootfs.diff_ids.push(layer.layer.diff_id.clone());
-        let mut blob = BlobWriter::create(&lease, "config", Algorithm::Sha256)?;
-        blob.write(&config.render())?;
-        let blob = blob.finish();
-        let id = ImageId(blob.digest.clone());
-        let image = PendingImage {
-            id: id.clone(),
-            config,
-            parent: None,
-            manifest: None,
-            blobs: vec![blob.digest.clone()],
-            references: options.reference.iter().cloned().collect(),
-        };
-        self.commit_images(&lease, &[layer], &[blob], &[image])?;
-        Ok(id)
+        self.commit_own_image(&lease, &[layer], config, None, options.reference.as_ref())
     }
 }

@@ -30,25 +30,18 @@ impl Store {
     ) -> Result<Removed, StoreError> {
         let lock = self.lock_images()?;
         let held = held()?;
-        self.remove_image_locked(&lock, id, held)
+        self.remove_image_with(&lock, id, held, |image, _| self.erase_image(&image.id))
     }
 
-    /// As [`Store::remove_image`] for a caller who holds the images lock: it decides and removes in one.
-    pub fn remove_image_locked(
-        &self,
-        lock: &Lock,
-        id: &ImageId,
-        held: HashSet<DiffId>,
-    ) -> Result<Removed, StoreError> {
-        self.remove_image_with(lock, id, held, |image, _| {
-            let path = self.image_path(&image.id);
-            fs::remove_file(&path)?;
-            Ok(fs::sync_parent(&path)?)
-        })
+    /// Takes an image's record away for good, durably. The caller holds the images lock.
+    pub fn erase_image(&self, id: &ImageId) -> Result<(), StoreError> {
+        let path = self.image_path(id);
+        fs::remove_file(&path)?;
+        Ok(fs::sync_parent(&path)?)
     }
 
-    /// As [`Store::remove_image_locked`]; `erase` takes the record away, having been told which layers nothing else
-    /// needs.
+    /// As [`Store::remove_image`] for a caller who holds the images lock: it decides and removes in one. `erase` takes
+    /// the record away, having been told which layers nothing else needs.
     pub fn remove_image_with(
         &self,
         _lock: &Lock,

@@ -37,13 +37,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let configured = filters::split(NAME, "--filter", &configured)?;
     let filters = pruning::read(&given, &configured, clock::wall_nanos())?;
     let pruned = containers::prune(&context.engine()?, &filters)?;
-    if !pruned.containers.is_empty() {
-        context.ui.line("Deleted Containers:");
-        for id in &pruned.containers {
-            context.ui.line(id);
-        }
-        context.ui.line("");
-    }
+    pruning::show(context, "Deleted Containers:", pruned.containers);
     context.ui.line(format!("Total reclaimed space: {}", human::size(pruned.reclaimed)));
     Ok(0)
 }

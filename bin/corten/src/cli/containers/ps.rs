@@ -122,7 +122,7 @@ fn options(args: &PsArgs, format: Option<&str>) -> Result<ListOptions, CliError>
 /// What a listing shows of a container.
 pub(crate) fn row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row {
     let ListedContainer { record, state, .. } = container;
-    let created = moment(record.created);
+    let created = human::timestamp(record.created);
     let labels: Vec<String> = record.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let volumes =
         record.mounts.iter().filter(|mount| matches!(mount.source, MountKind::Volume { .. })).count();
@@ -153,7 +153,7 @@ fn table_row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row
         ("ID", id(&record.id, no_trunc).to_owned()),
         ("Image", image(container, no_trunc)),
         ("Command", quote(&if no_trunc { command } else { ellipsis(&command, 20) })),
-        ("RunningFor", human::since(moment(record.created), now)),
+        ("RunningFor", human::since(human::timestamp(record.created), now)),
         ("Status", status(state, container.health, now)),
         // Exposed ports are shown where a network could publish them.
         ("Ports", String::new()),
@@ -164,10 +164,6 @@ fn table_row(container: &ListedContainer, no_trunc: bool, now: Timestamp) -> Row
 
 fn id(id: &str, no_trunc: bool) -> &str {
     if no_trunc { id } else { id.get(..12).unwrap_or(id) }
-}
-
-fn moment(nanos: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }
 
 /// The reference that the container was created from, or the image's ID where that means something else now.
@@ -195,12 +191,12 @@ fn image(container: &ListedContainer, no_trunc: bool) -> String {
 
 /// docker's words for a state.
 fn status(state: &ContainerState, health: Option<HealthStatus>, now: Timestamp) -> String {
-    let finished = state.exit.map_or(now, |exit| moment(exit.finished));
+    let finished = state.exit.map_or(now, |exit| human::timestamp(exit.finished));
     let code = state.exit.map_or(0, |exit| exit.code.unwrap_or(255));
     match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running | Status::Paused => {
-            let started = state.run.as_ref().map_or(now, |run| moment(run.started));
+            let started = state.run.as_ref().map_or(now, |run| human::timestamp(run.started));
             let word = match health {
                 _ if state.status == Status::Paused => " (Paused)".to_owned(),
                 Some(HealthStatus::Starting) => " (health: starting)".to_owned(),

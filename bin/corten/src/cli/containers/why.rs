@@ -90,17 +90,16 @@ fn tell(record: &ContainerRecord, why: &Why, now: Timestamp) -> Vec<String> {
 }
 
 fn what_is(record: &ContainerRecord, why: &Why, now: Timestamp) -> String {
-    let moment = |nanos: i64| Timestamp::from_nanosecond(nanos.into()).unwrap_or_default();
     let exit = why.state.exit.filter(|_| !why.state.is_running());
     if let Some((code, reason)) = why.start_failure.as_ref() {
         return format!("did not start ({code}): {reason}");
     }
     match (why.state.status, exit) {
         (Status::Created, _) => {
-            format!("was created {} and not started", human::since(moment(record.created), now))
+            format!("was created {} and not started", human::since(human::timestamp(record.created), now))
         }
         (Status::Running | Status::Paused, _) => {
-            let started = why.state.run.as_ref().map_or(now, |run| moment(run.started));
+            let started = why.state.run.as_ref().map_or(now, |run| human::timestamp(run.started));
             let paused = if why.state.status == Status::Paused { ", paused" } else { "" };
             format!("runs since {}{paused}", human::duration(now.as_second() - started.as_second()))
         }
@@ -110,7 +109,7 @@ fn what_is(record: &ContainerRecord, why: &Why, now: Timestamp) -> String {
             let code = exit.code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
             format!(
                 "ended with {code} {} after {}{restarting}",
-                human::since(moment(exit.finished), now),
+                human::since(human::timestamp(exit.finished), now),
                 ran.to_lowercase()
             )
         }
@@ -123,7 +122,7 @@ fn who(why: &Why, signal: i32, now: Timestamp) -> String {
     let name = signal::name(signal);
     match why.signals.iter().rev().find(|(sent, _)| *sent == signal) {
         Some((_, nanos)) => {
-            let moment = Timestamp::from_nanosecond((*nanos).into()).unwrap_or_default();
+            let moment = human::timestamp(*nanos);
             format!("by {name}, which a command of corten sent {}", human::since(moment, now))
         }
         None if why.signals.is_empty() => {

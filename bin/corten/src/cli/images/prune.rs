@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, Args};
-use corten_engine::images::{self, PruneFilters, Removal};
+use corten_engine::images::{self, PruneFilters};
 use corten_sys::clock;
 
 use crate::cli::flags::{self, Arity};
@@ -40,16 +40,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let configured = filters::split(NAME, "--filter", &context.settings.client().list("pruneFilters"))?;
     let filters = read(args.all, given, &configured)?;
     let pruned = images::prune(&context.engine()?, &filters)?;
-    if !pruned.removals.is_empty() {
-        context.ui.line("Deleted Images:");
-        for removal in &pruned.removals {
-            context.ui.line(match removal {
-                Removal::Untagged(reference) => format!("untagged: {reference}"),
-                Removal::Deleted(digest) => format!("deleted: {digest}"),
-            });
-        }
-        context.ui.line("");
-    }
+    pruning::show_images(context, &pruned.removals);
     context.ui.line(format!("Total reclaimed space: {}", human::size(pruned.reclaimed)));
     Ok(0)
 }

@@ -8,7 +8,7 @@ use corten_engine::{Engine, images, volumes};
 
 use super::help_text;
 use crate::cli::flags::{self, Arity};
-use crate::cli::{CliError, Context};
+use crate::cli::{CliError, Context, is_group};
 
 const NAME: &str = "corten completion";
 
@@ -89,8 +89,7 @@ pub(crate) fn complete(context: &mut Context, arguments: Vec<OsString>) -> Resul
 
 /// The words that name a command: the first, or the first two of a group.
 fn command_of<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    const GROUPS: [&str; 4] = ["container", "image", "system", "volume"];
-    let count = if words.first().is_some_and(|word| GROUPS.contains(word)) { 2 } else { 1 };
+    let count = if words.first().is_some_and(|word| is_group(word)) { 2 } else { 1 };
     words.iter().copied().take_while(|word| !word.starts_with('-')).take(count).collect()
 }
 

@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use clap::Args;
 use corten_engine::events::{self, Event, EventFilters, ReadOptions};
 use corten_sys::clock;
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
 use crate::cli::flags::{self, Arity};
 use crate::cli::template::{Missing, Template, TemplateError};
-use crate::cli::{CliError, Context, filters, moment};
+use crate::cli::{CliError, Context, filters, human, moment};
 use crate::ui::Output;
 
 const NAME: &str = "corten events";
@@ -99,7 +99,7 @@ impl Look {
 
 /// docker's line: the moment with all its digits, and the attributes in order.
 fn line(event: &Event, zone: &TimeZone) -> String {
-    let moment = Timestamp::from_nanosecond(event.time_nano.into()).unwrap_or_default();
+    let moment = human::timestamp(event.time_nano);
     let zoned = Zoned::new(moment, zone.clone());
     let offset = if zoned.offset().is_zero() { "Z".to_owned() } else { zoned.strftime("%:z").to_string() };
     let moment = zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f");

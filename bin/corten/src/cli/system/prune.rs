@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, Args};
-use corten_engine::images::{self, Removal};
-use corten_engine::{Engine, containers, undo, volumes};
+use corten_engine::{Engine, containers, images, undo, volumes};
 use corten_sys::clock;
 
 use crate::cli::flags::{self, Arity};
@@ -79,33 +78,18 @@ fn prune(
 ) -> Result<u64, CliError> {
     let mut reclaimed = undo::clear(engine, None)?;
     let pruned = containers::prune(engine, &filters)?;
-    show(context, "Deleted Containers:", pruned.containers);
+    pruning::show(context, "Deleted Containers:", pruned.containers);
     reclaimed += pruned.reclaimed;
     let containers::PruneFilters { until, labels, without } = filters;
     if args.volumes {
         let (labels, without) = (labels.clone(), without.clone());
         let pruned = volumes::prune(engine, &volumes::PruneFilters { all: false, labels, without })?;
-        show(context, "Deleted Volumes:", pruned.volumes);
+        pruning::show(context, "Deleted Volumes:", pruned.volumes);
         reclaimed += pruned.reclaimed;
     }
     let pruned =
         images::prune(engine, &images::PruneFilters { dangling_only: !args.all, until, labels, without })?;
-    let lines = pruned.removals.iter().map(|removal| match removal {
-        Removal::Untagged(reference) => format!("untagged: {reference}"),
-        Removal::Deleted(digest) => format!("deleted: {digest}"),
-    });
-    show(context, "Deleted Images:", lines.collect());
+    pruning::show_images(context, &pruned.removals);
     undo::tidy(engine)?;
     Ok(reclaimed + pruned.reclaimed)
-}
-
-fn show(context: &mut Context, title: &str, lines: Vec<String>) {
-    if lines.is_empty() {
-        return;
-    }
-    context.ui.line(title);
-    for line in lines {
-        context.ui.line(line);
-    }
-    context.ui.line("");
 }

@@ -116,7 +116,7 @@ fn listed(one: &Undoable) -> Row {
         id if removal.kind == RemovedKind::Volume => id,
         id => id.get(..12).unwrap_or(id),
     };
-    let moment = Timestamp::from_nanosecond(removal.time.into()).unwrap_or_default();
+    let moment = human::timestamp(removal.time);
     let left = (one.expires - clock::wall_nanos()) / 1_000_000_000;
     row([
         ("Kind", removal.kind.name().to_owned()),

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 
 use corten_engine::{Engine, Error, volumes};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::system::inspect;
-use crate::cli::{CliError, Context};
+use crate::cli::{CliError, Context, human};
 
 pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8, CliError> {
     let about = "Display detailed information on one or more volumes";
@@ -19,7 +18,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
 pub(crate) fn volume_json(engine: &Engine, name: &str) -> Result<Value, Error> {
     let volume = volumes::find(engine, name)?;
     // The record's own clock: no other number of nanoseconds is in there.
-    let created = Timestamp::from_nanosecond(volume.created.into()).unwrap_or_default();
+    let created = human::timestamp(volume.created);
     let or_null = |map: &std::collections::BTreeMap<String, String>| match map.is_empty() {
         true => Value::Null,
         false => json!(map),

@@ -45,13 +45,7 @@ pub(crate) fn run(context: &mut Context, arguments: Vec<OsString>) -> Result<u8,
     let configured = filters::split(NAME, "--filter", &context.settings.client().list("pruneFilters"))?;
     let filters = read(args.all, given, &configured)?;
     let pruned = volumes::prune(&context.engine()?, &filters)?;
-    if !pruned.volumes.is_empty() {
-        context.ui.line("Deleted Volumes:");
-        for name in &pruned.volumes {
-            context.ui.line(name);
-        }
-        context.ui.line("");
-    }
+    pruning::show(context, "Deleted Volumes:", pruned.volumes);
     context.ui.line(format!("Total reclaimed space: {}", human::size(pruned.reclaimed)));
     Ok(0)
 }
