@@ -100,3 +100,20 @@ fn what_is_pinned_is_not_removed() {
     let output = sandbox.corten(&["pin", "nobody"]);
     assert_eq!(output, Output::new(1, "", "Error response from daemon: No such object: nobody\n"));
 }
+
+#[test]
+fn a_digest_beside_the_last_tag_does_not_undo_a_pin() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.ok(&["images", "-q", "--no-trunc", "box"]);
+    let repository = sandbox.root().join("images/refs/docker.io/library/box");
+    std::fs::copy(repository.join(":latest"), repository.join(format!("@{id}"))).unwrap();
+    sandbox.ok(&["tag", "box", "box:other"]);
+    sandbox.ok(&["pin", "box"]);
+    // One of two tags may go.
+    assert_eq!(sandbox.ok(&["rmi", "box:other"]), "Untagged: box:other");
+    let output = sandbox.corten(&["rmi", "box"]);
+    let told = "Error response from daemon: cannot remove image box: it is pinned\n";
+    assert!(output.code == 1 && output.stderr.starts_with(told), "{output:?}");
+    assert_eq!(sandbox.ok(&["images", "-q", "--no-trunc", "box"]).lines().next(), Some(id.as_str()));
+    sandbox.ok(&["unpin", "box"]);
+}

@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use corten_spec::{DiffId, ImageId, Reference};
+use corten_store::Image;
 use corten_store::images::{ImageLayer, Tagged};
 use corten_store::lock::Lock;
-use corten_store::{Image, StoreError};
-use corten_sys::fs;
 
 use crate::containers::{self, ContainerRecord};
 use crate::error::ErrorKind;
@@ -60,10 +59,12 @@ pub fn remove(engine: &Engine, name: &str, options: RemoveOptions) -> Result<Vec
         untagged: Vec::new(),
         done: Vec::new(),
     };
-    if names.len() < 2 || !is_name(engine, &image, name)? {
+    let by_name = is_name(engine, &image, name)?;
+    // Taking one of several names away is no removal of the image.
+    if !by_name || is_single(&names) {
         pins::check(engine, &Pinnable::Image(image.id.clone()), name)?;
     }
-    if is_name(engine, &image, name)? {
+    if by_name {
         task.by_name(name, &names)?;
     } else {
         task.by_id(&names)?;
@@ -198,7 +199,7 @@ impl Task<'_> {
             let Some(image) = self.engine.store().image(&id)? else { break };
             let is_named = self.engine.store().references()?.iter().any(|tagged| tagged.image == id);
             let is_used = self.containers.iter().any(|record| record.image == id);
-            let is_pinned = pins::check(self.engine, &Pinnable::Image(id.clone()), id.short()).is_err();
+            let is_pinned = pins::is_pinned(self.engine, &Pinnable::Image(id.clone()));
             if is_named || is_used || is_pinned || self.has_children(&id)? {
                 break;
             }
@@ -214,7 +215,11 @@ impl Task<'_> {
         let removed = engine.store().remove_image_with(self.lock, &image.id, held, |image, unused| {
             let needed = |layer: &&ImageLayer| unused.contains(&layer.diff_id);
             let size = image.layers.iter().filter(needed).map(|layer| layer.size).sum();
-            if options.keep { undo::keep_image(engine, image, untagged, size) } else { forget(engine, image) }
+            if options.keep {
+                undo::keep_image(engine, image, untagged, size)
+            } else {
+                engine.store().erase_image(&image.id)
+            }
         })?;
         self.untagged.clear();
         self.done.push(Removal::Deleted(image.id.to_string()));
@@ -227,13 +232,6 @@ impl Task<'_> {
         }
         Ok(image.parent.clone())
     }
-}
-
-/// Takes an image's record away for good.
-fn forget(engine: &Engine, image: &Image) -> Result<(), StoreError> {
-    let path = engine.store().image_path(&image.id);
-    fs::remove_file(&path)?;
-    Ok(fs::sync_parent(&path)?)
 }
 
 /// Discards the layers that no image and no container stands on any more: those of containers that outlived
